@@ -1,0 +1,77 @@
+"""Confirmation: the best configurations retrained on fresh seeds and scored on the test set, once.
+
+The search sees only the validation set; here each of its best configurations is trained to the last
+epoch with seeds that the search did not use. The winner is the one with the best mean on the
+validation set: chosen by the test set, its score there would be too good.
+"""
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+from search.journal import Journal, TrialRecord, leaders
+from search.outcomes import Outcome
+from search.session import Proposal
+from search.spec import Spec
+
+FIRST_SEED = 1000
+"""Confirmation seeds begin here: far from those that people search over."""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """One configuration's confirmation."""
+
+    number: int
+    """Of the search's trial."""
+    params: dict[str, Any]
+    runs: list[TrialRecord]
+    """Completed ones, a run a seed."""
+
+    def values(self, metric: str) -> list[float]:
+        """One value a run, after its last epoch."""
+        return [run.last[metric] for run in self.runs]
+
+    def mean(self, metric: str) -> float:
+        """Mean over the runs."""
+        return statistics.fmean(self.values(metric))
+
+    def spread(self, metric: str) -> float | None:
+        """Sample standard deviation over the runs; None of a single one."""
+        return statistics.stdev(self.values(metric)) if len(self.runs) > 1 else None
+
+
+def proposals(spec: Spec, journal: Journal) -> list[Proposal]:
+    """The runs that confirm a finished search: its best configurations, each on each fresh seed."""
+    if spec.confirm is None:
+        return []
+    found = [r for r in journal.records.values() if r.phase == "search"]
+    best = _distinct(leaders(found, spec.objective.metric, spec.objective.maximize))[: spec.confirm.top]
+    return [
+        Proposal(f"confirm-{r.number:04d}-seed-{seed}", r.number, {**r.params, "seed": seed})
+        for r in best
+        for seed in range(FIRST_SEED, FIRST_SEED + spec.confirm.seeds)
+    ]
+
+
+def confirmed(spec: Spec, journal: Journal) -> list[Confirmed]:
+    """What has been confirmed, the winner first: by the mean of the objective."""
+    runs: dict[int, list[TrialRecord]] = {}
+    for record in journal.records.values():
+        if record.phase == "confirm" and record.outcome is Outcome.COMPLETED:
+            runs.setdefault(record.number, []).append(record)
+    found = [Confirmed(number, rs[0].params, rs) for number, rs in runs.items()]
+    sign = -1 if spec.objective.maximize else 1
+    return sorted(found, key=lambda c: sign * c.mean(spec.objective.metric))
+
+
+def _distinct(records: list[TrialRecord]) -> list[TrialRecord]:
+    """Without trials that differ from a better one by the seed alone."""
+    seen: list[dict[str, Any]] = []
+    distinct = []
+    for record in records:
+        params = {key: value for key, value in record.params.items() if key != "seed"}
+        if params not in seen:
+            seen.append(params)
+            distinct.append(record)
+    return distinct

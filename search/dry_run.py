@@ -1,0 +1,88 @@
+"""`--dry-run`: what a search would do, with five sample configurations, training nothing."""
+
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from search.dataset import DataSource
+from search.errors import Problem, UserError
+from search.schedulers import rung_epochs
+from search.searcher import StudySearcher
+from search.spec import Spec
+from trainables.config import TrainConfig
+from trainables.data import ImageData
+
+SAMPLES = 5
+
+
+def show(console: Console, spec: Spec, source: DataSource, data: ImageData, resources: str) -> None:
+    """Print the space, the budget, the resources and samples; build each sample's model once.
+
+    Raises:
+        UserError: a model cannot be built for these images.
+    """
+    samples = _samples(spec)
+    _build(spec, samples, data)
+    shape = "x".join(map(str, data.input_shape[1:]))
+    validation = "the test set" if source.validation is None else f"{source.validation:g} of each class"
+    console.print(f"[bold]{spec.name}[/] on {source.title}: {len(data.train_labels):,} training images {shape}, {len(data.classes)} classes; validated on {validation}")
+    console.print(_space(spec))
+    s = spec.scheduler
+    rungs = ", ".join(map(str, rung_epochs(s.grace_period, s.reduction_factor, s.max_epochs))) if s.name == "asha" else "none"
+    at_most = spec.trials * s.max_epochs
+    console.print(f"{spec.trials} trials by {spec.sampler.name}, {at_most:,} epochs at the most; rungs after epochs: {rungs}")
+    if spec.confirm:
+        runs = spec.confirm.top * spec.confirm.seeds
+        console.print(f"then {runs} confirmation runs (the best {spec.confirm.top}, {spec.confirm.seeds} seeds each)")
+    grid = len(spec.space.grid)
+    if grid > 1 and spec.trials % grid:
+        console.print(f"[yellow]{spec.trials} trials do not fill the grid of {grid}: the last draw is not tried at every point[/]")
+    console.print(resources)
+    console.print(_table(spec, samples))
+    console.print("Data, models and tracking were checked. Nothing was trained and no run was made.")
+
+
+def _samples(spec: Spec) -> list[dict]:
+    """The first configurations that the search would try."""
+    with tempfile.TemporaryDirectory() as temporary:
+        searcher = StudySearcher(spec, Path(temporary) / "study.log")
+        asked = [searcher.ask() for _ in range(min(SAMPLES, spec.trials))]
+    return [a[1] for a in asked if a is not None]
+
+
+def _build(spec: Spec, samples: list[dict], data: ImageData) -> None:
+    import torch
+
+    from trainables.errors import ModelError
+    from trainables.state import TrainState
+
+    problems = {}
+    for params in samples:
+        try:
+            TrainState.create(TrainConfig.of(params), data.input_shape, len(data.classes), torch.device("cpu"))
+        except ModelError as error:
+            problems[str(error)] = Problem("model", str(error))
+    if problems:
+        raise UserError(list(problems.values()), spec.source, spec.lines)
+
+
+def _space(spec: Spec) -> Table:
+    table = Table(title="Space", title_justify="left", show_header=False, box=None)
+    for key, value in spec.space.constants.items():
+        table.add_row(f"  {key}", f"{value}")
+    for parameter in spec.space.parameters:
+        table.add_row(f"  [bold]{parameter.key}[/]", parameter.describe())
+    return table
+
+
+def _table(spec: Spec, samples: list[dict]) -> Table:
+    table = Table(title="The first configurations", title_justify="left", header_style="bold")
+    keys = [p.key for p in spec.space.parameters]
+    for key in keys:
+        table.add_column(key, justify="right")
+    for params in samples:
+        values = (params.get(key, "-") for key in keys)
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values))
+    return table

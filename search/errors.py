@@ -1,0 +1,37 @@
+"""Mistakes that a user can make, collected and reported at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: where it is, what is wrong, and what to do."""
+
+    key: str
+    """Dotted path of the key in the spec, or the command-line option; empty where it is the whole file."""
+    text: str
+
+
+class UserError(Exception):
+    """Mistakes that keep a search from starting. The command line prints them and exits with 2."""
+
+    def __init__(self, problems: list[Problem], source: Path | str = "", lines: dict[str, int] | None = None):
+        """Args: source: the file that the keys belong to; lines: the line of each key in it, from 1."""
+        self.problems = problems
+        self.source = source
+        self.lines = lines or {}
+        super().__init__("\n".join(self.messages()))
+
+    def messages(self) -> list[str]:
+        """A line a mistake: `file:line: key: what is wrong`."""
+        return [": ".join(part for part in (self._where(p.key), p.key, p.text) if part) for p in self.problems]
+
+    def _where(self, key: str) -> str:
+        line = next((self.lines[k] for k in _itself_and_parents(key) if k in self.lines), None)
+        return f"{self.source}:{line}" if line else str(self.source)
+
+
+def _itself_and_parents(key: str) -> list[str]:
+    parts = key.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts), 0, -1)]

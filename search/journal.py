@@ -1,0 +1,135 @@
+"""The truth about a search: an append-only file of events. The study and MLflow's record follow from it.
+
+One JSON object a line. `event` is one of
+  launch  a driver started: time, and what it runs on
+  trial   a trial started, or went on after an interruption: id, number, phase, params, of
+  epoch   an epoch ended: id, epoch, metrics
+  end     a trial ended: id, outcome, reason, epoch (the last one done)
+  best    a trial became the best: id, trial, metric, value
+and `time` is in seconds since 1970.
+"""
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from search.outcomes import Outcome
+
+Event = dict[str, Any]
+Phase = Literal["search", "confirm"]
+
+
+class AlreadyRunning(RuntimeError):
+    """Another driver holds this search."""
+
+
+@dataclass
+class TrialRecord:
+    """What the journal says of one trial."""
+
+    id: str
+    number: int
+    """Of the trial in the study; for a confirmation, of the trial that it confirms."""
+    phase: Phase
+    params: dict[str, Any]
+    """Every hyperparameter in effect, flat."""
+    started: float
+    epochs: dict[int, dict[str, float]] = field(default_factory=dict)
+    """Metrics by epoch (from 1)."""
+    outcome: Outcome | None = None
+    """None while it runs."""
+    reason: str = ""
+    ended: float | None = None
+
+    @property
+    def last(self) -> dict[str, float]:
+        """Metrics of the last epoch, empty before the first."""
+        return self.epochs[max(self.epochs)] if self.epochs else {}
+
+
+class Journal:
+    """The events of one search. Opening it takes the search's lock for as long as this process lives."""
+
+    def __init__(self, path: Path):
+        """Read what is there, and be ready to append.
+
+        Raises:
+            AlreadyRunning: another process has it open.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.records: dict[str, TrialRecord] = {}
+        self.launches: list[tuple[float, float]] = []
+        """First and last event of each launch, seconds since 1970."""
+        self.listeners: list[Callable[[Event], None]] = []
+        self._file = open(path, "ab")  # noqa: SIM115 (open as long as the search is)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise AlreadyRunning(f"another process is running the search in {path.parent}") from None
+        whole = 0
+        for event, whole in read(path):  # noqa: B007
+            self._apply(event)
+        self._file.truncate(whole)  # what a killed writer left of its last line
+
+    def append(self, event: str, **content: Any) -> None:
+        """Write an event, then tell the listeners."""
+        entry = {"event": event, "time": time.time(), **content}
+        self._file.write(json.dumps(entry).encode() + b"\n")
+        self._file.flush()
+        self._apply(entry)
+        for listener in self.listeners:
+            listener(entry)
+
+    def close(self) -> None:
+        """Let go of the file and its lock."""
+        self._file.close()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all launches so far."""
+        return sum(last - first for first, last in self.launches)
+
+    def _apply(self, event: Event) -> None:
+        kind, now = event["event"], event["time"]
+        if kind == "launch":
+            self.launches.append((now, now))
+        elif self.launches:
+            self.launches[-1] = (self.launches[-1][0], now)
+        if kind == "trial":
+            known = self.records.get(event["id"])
+            if known is None:
+                self.records[event["id"]] = TrialRecord(event["id"], event["number"], event["phase"], event["params"], now)
+            else:
+                known.outcome, known.reason, known.ended = None, "", None
+        elif kind == "epoch":
+            self.records[event["id"]].epochs[event["metrics"]["epoch"]] = event["metrics"]
+        elif kind == "end":
+            record = self.records[event["id"]]
+            record.outcome, record.reason, record.ended = Outcome(event["outcome"]), event["reason"], now
+
+
+def read(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
+    """The whole lines from a byte offset on, each with the offset behind it; half a last line is left out."""
+    with open(path, "rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            yield json.loads(line), offset
+
+
+def leaders(records: Iterable[TrialRecord], metric: str, maximize: bool) -> list[TrialRecord]:
+    """The trials with a usable value, best first: the metric after each one's last epoch.
+
+    Among equals the one that trained longer comes first. Failed, diverged and unfinished trials have none.
+    """
+    usable = [r for r in records if r.outcome in (Outcome.COMPLETED, Outcome.STOPPED) and r.epochs]
+    sign = -1 if maximize else 1
+    return sorted(usable, key=lambda r: (sign * r.last[metric], -len(r.epochs), r.number))

@@ -1,0 +1,243 @@
+"""From options to a finished search: check everything, then search, confirm, publish, sum up."""
+
+import argparse
+import shlex
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+from rich.console import Console
+
+from search import confirm, dataset, dry_run, in_process, provenance, summary, tracking
+from search.dataset import DataSource
+from search.errors import Problem, UserError
+from search.folders import SearchFolder
+from search.interrupts import Interrupts
+from search.journal import Journal, Phase
+from search.progress import Progress
+from search.proposers import ListProposer, StudyProposer
+from search.schedulers import Asha, rung_epochs
+from search.searcher import StudySearcher
+from search.session import Phases, Session, Setting, deadline
+from search.spec import Spec, load
+from search.tracking import Tracker, TrackingUnreachable
+from trainables.data import DataError, ImageData
+
+PATIENCE = 60.0
+"""Seconds that the end of a search waits for the tracking server."""
+
+
+def launch(options: argparse.Namespace, console: Console) -> int:
+    """Do what the command line says; the exit code.
+
+    Raises:
+        UserError: a mistake in the spec, the data, the tracking, the resources or the search to resume.
+    """
+    spec = load(options.spec, tuple(options.set))
+    source, data = _checked(spec, options)
+    if source.substitute_for:
+        console.print(summary.substitute_warning(source))
+    with Engine(spec, source, options) as engine:
+        if options.dry_run:
+            dry_run.show(console, spec, source, data, engine.describe())
+            return 0
+        folder = SearchFolder.open(options.results, spec, source, data, options.resume)
+        return _Launch(spec, source, data, folder, engine, console, options).run()
+
+
+class Engine:
+    """What runs sessions: Ray, or this process. A context, for Ray is started and ended."""
+
+    def __init__(self, spec: Spec, source: DataSource, options: argparse.Namespace):
+        self.spec, self.source, self.in_process, self.address = spec, source, options.in_process, options.address
+
+    def __enter__(self) -> "Engine":
+        if self.in_process:
+            self.concurrent, self.device = 1, in_process.device(self.spec)
+            return self
+        from search import cluster
+
+        try:
+            cluster.connect(self.address)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise UserError([Problem("--address", f"no Ray cluster answers there: {str(error).splitlines()[0]}")]) from error
+        self.slots, problems = cluster.plan(self.spec, cluster.available(), lambda: cluster.measure_gpu_share(self.spec, self.source))
+        if problems:
+            cluster.disconnect()
+            raise UserError(problems, self.spec.source)
+        self.concurrent, self.device = self.slots.concurrent, self.slots.device
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self.in_process:
+            from search import cluster
+
+            cluster.disconnect()
+
+    def describe(self) -> str:
+        """The resources asked for and had."""
+        if self.in_process:
+            return f"one trial at a time in this process, on the {self.device}"
+        from search import cluster
+
+        return self.slots.describe(cluster.available())
+
+    def run(self, phases: Phases, interrupted: Callable[[], bool]) -> None:
+        """Run all trials, until an interrupt."""
+        if self.in_process:
+            in_process.run(phases, interrupted)
+        else:
+            from search import tuner
+
+            tuner.run(phases, cpu=self.slots.cpu, gpu=self.slots.gpu, retries=self.spec.resources.retries, interrupted=interrupted)
+
+    def stop(self) -> None:
+        """Make `run` return soon, from a signal handler."""
+        if not self.in_process:
+            from search import tuner
+
+            tuner.request_stop()
+
+
+class _Launch:
+    """One launch of a search that has been checked."""
+
+    def __init__(
+        self, spec: Spec, source: DataSource, data: ImageData, folder: SearchFolder,
+        engine: Engine, console: Console, options: argparse.Namespace,
+    ):  # fmt: skip
+        self.spec, self.source, self.data, self.folder = spec, source, data, folder
+        self.engine, self.console, self.options = engine, console, options
+        self.journal = folder.journal
+
+    def run(self) -> int:
+        spec, journal = self.spec, self.journal
+        uri = tracking.resolve_uri(spec.tracking.uri)
+        tags = {**provenance.describe(), **self._tags()}
+        self.console.print(
+            f"[bold]{spec.name}[/] on {self.source.title}: up to {spec.trials} trials of up to {spec.scheduler.max_epochs} epochs, {self.engine.describe()}"
+        )
+        self.console.print(f"[dim]state in {self.folder.path}, runs in {uri}; Ctrl-C ends it cleanly[/]")
+        journal.append("launch", on=self.engine.describe())
+        tracker = Tracker(journal.path, uri, experiment(spec, self.source), tags)
+        with Interrupts(self.engine.stop) as interrupted:
+            phases = Phases(self._sessions())
+            if phases.exhausted:
+                self.console.print("Nothing is left to do: all trials have ended. To add some, raise budget.trials.")
+            else:
+                self.engine.run(phases, interrupted)
+        finished = not interrupted()
+        summary.show(self.console, spec, journal, self.source)
+        self._publish(tracker, "FINISHED" if finished else "KILLED")
+        self._commands(uri, finished)
+        journal.close()
+        if not finished:
+            return 130
+        return 0 if any(r.epochs for r in journal.records.values()) else 1
+
+    def _sessions(self) -> Generator[Session, None, None]:
+        """The search, then its confirmation, each with its view of the progress."""
+        searcher = StudySearcher(self.spec, self.folder.study)
+        searcher.reconcile([r for r in self.journal.records.values() if r.phase == "search"])
+        s = self.spec.scheduler
+        rungs = rung_epochs(s.grace_period, s.reduction_factor, s.max_epochs) if s.name == "asha" else ()
+        asha = Asha(rungs, s.reduction_factor, self.spec.objective.maximize)
+        out_of_time = deadline(self.journal, self.spec.budget.hours)
+        session = Session(self._setting("search", self.spec.kept), self.journal, StudyProposer(searcher), asha, out_of_time)
+        with self._progress("search", self.spec.trials):
+            yield session
+        if session.hopeless:
+            self.console.print("[red]The first trials all failed before their first epoch: no more are started.[/]")
+        proposals = confirm.proposals(self.spec, self.journal)
+        session = Session(self._setting("confirm", len(proposals)), self.journal, ListProposer(proposals, self.journal), Asha(()))
+        with self._progress("confirm", len(proposals)):
+            yield session
+
+    def _setting(self, phase: Phase, keep: int) -> Setting:
+        return Setting(
+            phase=phase,
+            metric=self.spec.objective.metric,
+            maximize=self.spec.objective.maximize,
+            data=self.source,
+            folder=self.folder.path,
+            keep=keep,
+            threads=self.spec.resources.cpu,
+            concurrent=self.engine.concurrent,
+            device=self.engine.device,
+            score_test=phase == "confirm",
+        )
+
+    def _progress(self, phase: Phase, total: int) -> Progress:
+        return Progress(self.console, self.spec, self.journal, phase, total, self.engine.concurrent, self.source.title)
+
+    def _publish(self, tracker: Tracker, status: str) -> None:
+        from search.publish import publish
+
+        sent = tracker.close(PATIENCE)
+        try:
+            if not sent:
+                raise ConnectionError(tracker.error or "it is too slow")
+            publish(tracker, self.spec, self.journal, self.source, self.folder.path, status)
+        except Exception as error:  # whatever a server can answer with; the search's result must still be shown
+            self.console.print(f"[red]Not all was sent to the tracking server: {error}.[/] It is kept, and sent by --resume.")
+
+    def _commands(self, uri: str, finished: bool) -> None:
+        print_command = lambda what, command: self.console.print(f"  {what:<18} [bold]{command}[/]", soft_wrap=True)  # noqa: E731
+        self.console.print()
+        if not finished:
+            print_command("go on with it", resume_command(self.options, self.folder.id))
+        ui = f"mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite") else uri
+        print_command("compare the runs", f"{ui}   (experiment {experiment(self.spec, self.source)}, search.id {self.folder.id})")
+        print_command("see the study", f"optuna-dashboard {self.folder.study}")
+
+    def _tags(self) -> dict[str, str]:
+        tags = {
+            "search.id": self.folder.id,
+            "search.spec": self.spec.source,
+            "search.spec_hash": self.spec.hash,
+            "data": self.source.title,
+            "data.fingerprint": self.data.fingerprint,
+            "device": self.engine.device,
+        }
+        if self.source.substitute_for:
+            tags["data.substitute_for"] = self.source.substitute_for
+        return tags
+
+
+def experiment(spec: Spec, source: DataSource) -> str:
+    """The MLflow experiment: the spec's name; runs on a substitute have one of their own."""
+    return f"{spec.name}-SUBSTITUTE-{source.name}" if source.substitute_for else spec.name
+
+
+def resume_command(options: argparse.Namespace, id: str) -> str:
+    """The command that goes on with a search."""
+    parts = ["python", "-m", "search.run", str(options.spec)]
+    for override in options.set:
+        parts += ["--set", override]
+    for flag, value, default in (("--results", options.results, "results"), ("--address", options.address, None)):
+        if value is not None and str(value) != default:
+            parts += [flag, str(value)]
+    parts += ["--data-dir", str(options.data_dir)] if str(options.data_dir) != "data" else []
+    parts += ["--in-process"] if options.in_process else []
+    return shlex.join([*parts, "--resume", id])
+
+
+def _checked(spec: Spec, options: argparse.Namespace) -> tuple[DataSource, ImageData]:
+    """The data, once everything outside the file has been checked too.
+
+    Raises:
+        UserError: all that is wrong.
+    """
+    problems: list[Problem] = []
+    uri = tracking.resolve_uri(spec.tracking.uri)
+    try:
+        tracking.check(uri)
+    except TrackingUnreachable as error:
+        problems.append(Problem("tracking.uri", f"{uri}: {error}: start it (mlflow server), or correct the address"))
+    try:
+        source, data = dataset.find(spec.data, Path(options.data_dir))
+        problems += dataset.problems(spec, source, data)
+    except DataError as error:
+        problems.append(Problem("data", str(error)))
+    if problems:
+        raise UserError(problems, spec.source, spec.lines)
+    return source, data

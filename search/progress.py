@@ -1,0 +1,132 @@
+"""What the person sees while a search runs: a live view on a terminal, else a line an event that matters."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from search.journal import Event, Journal, Phase, TrialRecord, leaders
+from search.outcomes import Outcome
+from search.spec import Spec
+
+STYLES = {
+    Outcome.COMPLETED: "green",
+    Outcome.STOPPED: "yellow",
+    Outcome.DIVERGED: "magenta",
+    Outcome.FAILED: "red",
+    Outcome.INTERRUPTED: "cyan",
+}
+MOST_RUNNING = 16
+"""Rows of running trials that are shown."""
+
+
+class Progress:
+    """Listens to a journal, as a context around one phase of a search."""
+
+    def __init__(self, console: Console, spec: Spec, journal: Journal, phase: Phase, total: int, concurrent: int, title: str):
+        """Args: total: trials of the phase; concurrent: trials at a time; title: what is trained on what."""
+        self.console, self.spec, self.journal = console, spec, journal
+        self.phase, self.total, self.concurrent, self.title = phase, total, concurrent, title
+        self.metric = spec.objective.metric
+        self.searched = [p.key for p in spec.space.parameters] + (["seed"] if phase == "confirm" else [])
+        self.started = time.time()
+        self.before = sum(r.outcome not in (None, Outcome.INTERRUPTED) for r in self._records())
+        self._live = Live(get_renderable=self._view, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> "Progress":
+        self.journal.listeners.append(self._hear)
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.journal.listeners.remove(self._hear)
+        if self._live:
+            self._live.stop()
+
+    def settings(self, params: Mapping[str, Any]) -> str:
+        """The searched settings of a trial, short: `lr=0.0032 batch_size=64`."""
+        return " ".join(f"{key}={_short(params[key])}" for key in self.searched if key in params)
+
+    def _hear(self, event: Event) -> None:
+        if event["event"] != "end":
+            return
+        record = self.journal.records[event["id"]]
+        failed = record.outcome in (Outcome.FAILED, Outcome.DIVERGED)
+        # The live view shows ordinary ends; an error must not scroll away with it.
+        if not self._live or failed:
+            self.console.print(self._line(record), soft_wrap=True, highlight=False)
+
+    def _line(self, record: TrialRecord) -> str:
+        clock = time.strftime("%H:%M:%S")
+        done = sum(r.outcome is not None for r in self._records())
+        value = f"  {self.metric} {record.last[self.metric]:.4f}" if record.last else ""
+        best = self._best()
+        mark = "  [bold green]best so far[/]" if self.phase == "search" and best is record else ""
+        reason = f"  {escape(record.reason)}" if record.reason and record.outcome is not Outcome.STOPPED else ""
+        style = STYLES[record.outcome] if record.outcome else ""
+        return (
+            f"{clock} {done:>{len(str(self.total))}}/{self.total}  {record.id}  [{style}]{record.outcome}[/] after epoch "
+            f"{len(record.epochs)}{value}  {self.settings(record.params)}{reason}{mark}"
+        )
+
+    def _view(self) -> RenderableType:
+        records = list(self._records())
+        counts = Counter(r.outcome for r in records)
+        ended = sum(n for outcome, n in counts.items() if outcome not in (None, Outcome.INTERRUPTED))
+        summary = Text.assemble((f"{self.phase}  ", "bold"), self.title, f"   {ended}/{self.total} trials   ")
+        for outcome, style in STYLES.items():
+            if counts[outcome]:
+                summary.append(f"{counts[outcome]} {outcome}  ", style)
+        lines: list[RenderableType] = [summary, Text(self._times(ended), "dim")]
+        best = self._best()
+        if best is not None and self.phase == "search":
+            lines.append(Text(f"best so far: {self.metric} {best.last[self.metric]:.4f} after epoch {len(best.epochs)}  {self.settings(best.params)}", "bold green"))
+        lines.append(self._running([r for r in records if r.outcome is None]))
+        return Group(*lines)
+
+    def _running(self, records: list[TrialRecord]) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for heading in ("running", "epoch", self.metric, "settings"):
+            table.add_column(heading, overflow="ellipsis", no_wrap=True)
+        for record in records[:MOST_RUNNING]:
+            value = f"{record.last[self.metric]:.4f}" if record.last else "-"
+            table.add_row(record.id, f"{len(record.epochs)}/{record.params['epochs']}", value, self.settings(record.params))
+        if len(records) > MOST_RUNNING:
+            table.add_row(f"and {len(records) - MOST_RUNNING} more", "", "", "")
+        return table
+
+    def _times(self, ended: int) -> str:
+        elapsed = time.time() - self.started
+        text = f"{duration(elapsed)} elapsed"
+        new = ended - self.before
+        # The first trials to end are the poor ones, stopped early: before a few rounds the rate says nothing.
+        if new >= 2 * self.concurrent:
+            text += f", about {duration(elapsed / new * (self.total - ended))} left"
+        return text
+
+    def _best(self) -> TrialRecord | None:
+        ranked = leaders(self._records(), self.metric, self.spec.objective.maximize)
+        return ranked[0] if ranked else None
+
+    def _records(self) -> list[TrialRecord]:
+        return [r for r in list(self.journal.records.values()) if r.phase == self.phase]
+
+
+def duration(seconds: float) -> str:
+    """`1 h 02 min`, `3 min 20 s` or `8 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

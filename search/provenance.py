@@ -1,0 +1,38 @@
+"""Where a result came from: code, machine, versions."""
+
+import getpass
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
+
+
+def describe() -> dict[str, str]:
+    """Tags of a run: git commit and whether it was changed, host, user, Python and package versions."""
+    versions = {f"version.{name}": importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "git.commit": git("rev-parse", "HEAD") or "none",
+        "git.dirty": str(bool(git("status", "--porcelain"))).lower(),
+        "host": platform.node(),
+        "user": _user(),
+        "version.python": platform.python_version(),
+        **versions,
+    }
+
+
+def git(*arguments: str) -> str:
+    """What git says of the project's checkout; empty outside of one."""
+    try:
+        project = Path(__file__).parent.parent
+        return subprocess.run(["git", *arguments], cwd=project, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"

@@ -1,0 +1,50 @@
+"""The command line: `python -m search.run spaces/lenet.yaml`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from search.errors import UserError
+
+WIDTH_WITHOUT_TERMINAL = 140
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a search; 0 when it is done, 1 when no trial has a result, 2 for a user's mistake, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+    try:
+        from search.launch import launch  # here, so that --help is instant
+
+        return launch(options, console)
+    except UserError as error:
+        errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        for message in error.messages():
+            errors.print(f"[bold red]error:[/] {escape(message)}")
+        return 2
+    except KeyboardInterrupt:  # before there was anything to end cleanly, or a second time
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m search.run",
+        description="Search hyperparameters as a spec says, and log every trial to MLflow.",
+    )
+    parser.add_argument("spec", type=Path, help="YAML file, such as spaces/lenet.yaml")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the spec: --set space.lr=1e-3")
+    parser.add_argument("--dry-run", action="store_true", help="show what would run, check data, models and tracking, train nothing")
+    parser.add_argument("--resume", nargs="?", const="latest", metavar="ID", help="go on with the latest search of this spec, or with the one named")
+    parser.add_argument("--in-process", action="store_true", help="one trial after the other in this process, without Ray: for debugging")
+    parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("SEARCH_DATA_DIR", "data")), help="where data sets are (default: SEARCH_DATA_DIR, else ./data)")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="where searches keep their state (default: ./results)")
+    parser.add_argument("--address", help="of a Ray cluster to run on (default: RAY_ADDRESS, else this machine alone)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

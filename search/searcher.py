@@ -1,0 +1,114 @@
+"""The searcher: asks Optuna for configurations and tells it how they did. Free of Ray."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+
+from search import samplers
+from search.journal import TrialRecord
+from search.outcomes import OPTUNA_STATE
+from search.spec import Spec
+
+DRAW = "draw"
+
+
+class _NoLock(JournalFileOpenLock):
+    """The journal's lock already keeps other drivers out; Optuna's own outlives a killed process by 30 s."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+class StudySearcher:
+    """A persisted Optuna study, driven by asking and telling. Every call can be repeated without harm."""
+
+    def __init__(self, spec: Spec, path: Path):
+        """Open the study in a journal file, or begin it."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.spec = spec
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_NoLock(str(path))))
+        direction = "maximize" if spec.objective.maximize else "minimize"
+        self.study = optuna.create_study(storage=storage, study_name=spec.name, direction=direction, load_if_exists=True)
+        self._running: dict[int, optuna.Trial] = {}
+        self._given = self._plan()
+
+    def ask(self) -> tuple[int, dict[str, Any]] | None:
+        """The next trial's number and configuration, or None when the search has made all of them."""
+        trials = self.study.get_trials(deepcopy=False)
+        number = sum(t.state != TrialState.WAITING for t in trials)
+        if number >= self.spec.trials:
+            return None
+        if number == len(trials):
+            self.study.enqueue_trial(self._fixed(number), user_attrs={DRAW: number // len(self._given)})
+        self.study.sampler = samplers.build(self.spec.sampler.name, self.spec.sampler.seed, number, self.spec.space)
+        trial = self.study.ask()
+        self._running[trial.number] = trial
+        return trial.number, self.spec.space.suggest(lambda key, distribution: _draw(trial, key, distribution))
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """An epoch's value of the objective."""
+        if epoch not in self._frozen(number).intermediate_values:
+            self._trial(number).report(value, step=epoch)
+
+    def tell(self, record: TrialRecord) -> None:
+        """The end of a trial. Interrupted ones stay RUNNING in the study, for they will go on."""
+        state = OPTUNA_STATE[record.outcome] if record.outcome else None
+        if state is None or self._frozen(record.number).state.is_finished():
+            return
+        self._trial(record.number).set_user_attr("outcome", str(record.outcome))
+        value = record.last[self.spec.objective.metric] if state is TrialState.COMPLETE else None
+        self.study.tell(record.number, value, state)
+        self._running.pop(record.number, None)
+
+    def reconcile(self, records: list[TrialRecord]) -> None:
+        """Bring the study up to the journal after a driver was killed between the two.
+
+        A trial that the study began and the journal never heard of trained nothing: it is failed.
+        """
+        known = {record.number: record for record in records}
+        for trial in self.study.get_trials(deepcopy=False):
+            record = known.get(trial.number)
+            if record is None:
+                if trial.state is TrialState.RUNNING:
+                    self.study.tell(trial.number, state=TrialState.FAIL)
+            elif not trial.state.is_finished():
+                for epoch, metrics in record.epochs.items():
+                    self.report(trial.number, epoch, metrics[self.spec.objective.metric])
+                self.tell(record)
+
+    def _plan(self) -> list[dict[str, Any]]:
+        """What is fixed of the trials, in turn: each grid point, or whole configurations for the grid sampler."""
+        space = self.spec.space
+        return space.product() if self.spec.sampler.name == "grid" else space.grid
+
+    def _fixed(self, number: int) -> dict[str, Any]:
+        """What is given of a trial: its grid point, and what was drawn for the same draw's first point."""
+        draw, point = divmod(number, len(self._given))
+        earlier = [t for t in self.study.get_trials(deepcopy=False) if t.user_attrs.get(DRAW) == draw]
+        drawn = earlier[0].params if earlier else {}
+        return {**drawn, **self._given[point]}
+
+    def _trial(self, number: int) -> optuna.Trial:
+        """The running trial, attached to again if it was begun by an earlier driver."""
+        if number not in self._running:
+            self._running[number] = optuna.Trial(self.study, self._frozen(number)._trial_id)
+        return self._running[number]
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self.study.get_trials(deepcopy=False)[number]
+
+
+def _draw(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(key, distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(key, distribution.low, distribution.high, log=distribution.log)
+    return trial.suggest_float(key, distribution.low, distribution.high, log=distribution.log)  # type: ignore[attr-defined]

@@ -1,0 +1,211 @@
+"""The search space: constants, parameters in the order of the file, conditions, and the grid."""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from search.errors import Problem
+from trainables.config import FIELDS
+from trainables.folder import nearest
+
+KINDS = ("choice", "grid", "int", "loguniform", "logint", "uniform")
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One searched hyperparameter."""
+
+    key: str
+    kind: str
+    distribution: BaseDistribution
+    when: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    """It exists only where each of these earlier keys has one of these values."""
+
+    @property
+    def log(self) -> bool:
+        """Whether the range is searched on a logarithmic scale."""
+        return getattr(self.distribution, "log", False)
+
+    @property
+    def extremes(self) -> tuple[Scalar, ...]:
+        """The values at the ends of the range, or every choice."""
+        d = self.distribution
+        return d.choices if isinstance(d, CategoricalDistribution) else (d.low, d.high)  # type: ignore[attr-defined]
+
+    @property
+    def values(self) -> tuple[Scalar, ...] | None:
+        """All values where they can be counted, else None."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return self.distribution.choices
+        if isinstance(self.distribution, IntDistribution):
+            return tuple(range(self.distribution.low, self.distribution.high + 1))
+        return None
+
+    def describe(self) -> str:
+        """As a person would write it: `1e-05 .. 0.1 (log)`."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            text = ", ".join(map(str, self.distribution.choices)) + (" (grid)" if self.kind == "grid" else "")
+        else:
+            low, high = self.extremes
+            text = f"{low:g} .. {high:g}" + (" (log)" if self.log else "")
+        conditions = [f"{key} = {' or '.join(map(str, allowed))}" for key, allowed in self.when.items()]
+        return text + (f", when {' and '.join(conditions)}" if conditions else "")
+
+
+@dataclass(frozen=True)
+class Space:
+    """Constants and parameters. What a trial gets is a flat dict of the keys that exist for it."""
+
+    constants: Mapping[str, Any]
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def grid(self) -> list[dict[str, Scalar]]:
+        """Every combination of the `grid` keys, the last key fastest; one empty one without such keys."""
+        return self._product([p for p in self.parameters if p.kind == "grid"])
+
+    @property
+    def sampled(self) -> list[Parameter]:
+        """The parameters that a sampler draws."""
+        return [p for p in self.parameters if p.kind != "grid"]
+
+    def possible(self, key: str) -> tuple[Any, ...]:
+        """Every value that a hyperparameter may take, or the ends of its range; its default where it is not given."""
+        parameter = next((p for p in self.parameters if p.key == key), None)
+        if parameter is not None:
+            return parameter.values or parameter.extremes
+        return (self.constants.get(key, FIELDS[key].default if key in FIELDS else None),)
+
+    def product(self) -> list[dict[str, Scalar]]:
+        """Every combination of all parameters, each of which must be countable; conditions left out keys."""
+        return self._product(list(self.parameters))
+
+    def suggest(self, suggest: Callable[[str, BaseDistribution], Scalar]) -> dict[str, Any]:
+        """Draw a configuration: constants, then each parameter whose condition is met, in order.
+
+        Args:
+            suggest: draws a value of one distribution, such as `optuna.Trial._suggest`.
+        """
+        params = dict(self.constants)
+        for parameter in self.parameters:
+            if _met(parameter, params):
+                params[parameter.key] = suggest(parameter.key, parameter.distribution)
+        return params
+
+    def _product(self, parameters: list[Parameter]) -> list[dict[str, Scalar]]:
+        combinations: list[dict[str, Scalar]] = []
+        for values in itertools.product(*(p.values or () for p in parameters)):
+            point: dict[str, Scalar] = {}
+            for parameter, value in zip(parameters, values, strict=True):
+                if _met(parameter, {**self.constants, **point}):
+                    point[parameter.key] = value
+            if point not in combinations:
+                combinations.append(point)
+        return combinations
+
+
+def _met(parameter: Parameter, params: Mapping[str, Any]) -> bool:
+    return all(key in params and params[key] in allowed for key, allowed in parameter.when.items())
+
+
+def parse(entries: Mapping[str, Any]) -> tuple[Space, list[Problem]]:
+    """Read the `space` section. What is wrong is returned, and what is right is in the space all the same."""
+    constants: dict[str, Any] = {}
+    parameters: list[Parameter] = []
+    problems: list[Problem] = []
+    for key, entry in entries.items():
+        if not isinstance(entry, dict):
+            if isinstance(entry, list):
+                problems.append(Problem(f"space.{key}", "a list must say how it is searched: {choice: [...]} or {grid: [...]}"))
+            else:
+                constants[key] = entry
+            continue
+        found: list[Problem] = []
+        parameter = _parameter(str(key), entry, constants, parameters, found)
+        problems += found
+        if parameter is not None:
+            parameters.append(parameter)
+    return Space(constants, tuple(parameters)), problems
+
+
+def _parameter(
+    key: str, entry: dict, constants: Mapping[str, Any], earlier: list[Parameter], problems: list[Problem]
+) -> Parameter | None:
+    where = f"space.{key}"
+    unknown = [name for name in entry if name not in (*KINDS, "when")]
+    problems += [Problem(where, f"unknown word {name!r}{nearest(str(name), [*KINDS, 'when'])}; there is: {', '.join(KINDS)}, when") for name in unknown]
+    kinds = [name for name in entry if name in KINDS]
+    if len(kinds) != 1 and not unknown:
+        problems.append(Problem(where, f"needs exactly one of {', '.join(KINDS)}"))
+    when = _when(where, entry.get("when", {}), constants, earlier, problems)
+    if len(kinds) != 1:
+        return None
+    distribution = _distribution(kinds[0], entry[kinds[0]])
+    if isinstance(distribution, str):
+        problems.append(Problem(f"{where}.{kinds[0]}", distribution))
+        return None
+    return Parameter(key, kinds[0], distribution, when)
+
+
+def _when(
+    where: str, conditions: Any, constants: Mapping[str, Any], earlier: list[Parameter], problems: list[Problem]
+) -> dict[str, tuple[Scalar, ...]]:
+    if not isinstance(conditions, dict):
+        problems.append(Problem(f"{where}.when", "must be a mapping such as {optimizer: sgd}"))
+        return {}
+    result: dict[str, tuple[Scalar, ...]] = {}
+    known: dict[str, tuple[Scalar, ...] | None] = {name: (value,) for name, value in constants.items()}
+    known |= {p.key: p.values for p in earlier}
+    for name, wanted in conditions.items():
+        allowed = tuple(wanted) if isinstance(wanted, list) else (wanted,)
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            problems.append(Problem(f"{where}.when.{name}", f"no key {name!r} stands before this one in the space{nearest(str(name), list(known))}; earlier keys: {listed}"))
+            continue
+        possible = known[name]
+        never = [value for value in allowed if possible is not None and value not in possible]
+        if never:
+            problems.append(Problem(f"{where}.when.{name}", f"{name} never is {never[0]!r}; its values: {', '.join(map(str, possible or ()))}"))
+        result[name] = allowed
+    return result
+
+
+def _distribution(kind: str, value: Any) -> BaseDistribution | str:
+    """The Optuna distribution of an entry, or what is wrong with it."""
+    if kind in ("choice", "grid"):
+        return _categorical(value)
+    numbers = isinstance(value, list) and len(value) == 2 and all(_is_number(v) for v in value)
+    if not numbers:
+        return f"must be [low, high], two numbers, not {value!r}"
+    low, high = value
+    if low == high:
+        return f"the range [{low:g}, {high:g}] is empty: for a constant write just {low:g}"
+    if low > high:
+        return f"the range [{low:g}, {high:g}] is upside down: write [{high:g}, {low:g}]"
+    if kind.startswith("log") and low <= 0:
+        return f"a logarithmic range must begin above 0, not at {low:g}"
+    if kind in ("int", "logint"):
+        if int(low) != low or int(high) != high:
+            return f"must be whole numbers, not {value!r}"
+        return IntDistribution(int(low), int(high), log=kind == "logint")
+    return FloatDistribution(float(low), float(high), log=kind == "loguniform")
+
+
+def _categorical(value: Any) -> BaseDistribution | str:
+    if not isinstance(value, list) or not value:
+        return f"must be a list of values, not {value!r}"
+    odd = [v for v in value if not isinstance(v, str | int | float | bool | None)]
+    if odd:
+        return f"values must be numbers, names, true or false, not {odd[0]!r}"
+    if any(value.count(v) > 1 and [type(x) for x in value if x == v].count(type(v)) > 1 for v in value):
+        return f"a value is given twice in {value!r}"
+    return CategoricalDistribution(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,156 @@
+"""The engine on Ray: Tune runs a search's trials in reused workers. Nothing is decided or kept here.
+
+Tune's own state is not needed to resume: the journal and the checkpoints are. Its searcher, scheduler
+and callback hooks are adapters of its phases; an exception in one of them would abort the experiment.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Tune's snapshots of the experiment serve Tuner.restore, which is not used.
+    "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # Interrupts are ours (interrupts.py), passed on as SIGUSR1.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+os.environ.update(SETTINGS)
+
+from ray import tune  # noqa: E402 (reads the settings when it is imported)
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
+from ray.tune.search import Searcher  # noqa: E402
+
+from search.session import Phases  # noqa: E402
+from search.trial import Task, TrialRun  # noqa: E402
+
+
+class TuneTrial(tune.Trainable):
+    """A worker's side: one `TrialRun` after another in the same process."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the task; Tune may build a second worker for a trial and discard it, so nothing starts here."""
+        self._run = TrialRun(Task(**config))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial's task."""
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train an epoch."""
+        return self._run.step()
+
+
+class _Unsaved:
+    """An adapter of the phases, left out when Tune pickles itself: the journal has all there is to keep."""
+
+    _phases: Phases
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _SearcherAdapter(_Unsaved, Searcher):
+    """Hands tasks to Tune."""
+
+    def __init__(self, phases: Phases):
+        super().__init__()
+        self._phases = phases
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        task = self._phases.next()
+        if task is not None:
+            return asdict(task)
+        return Searcher.FINISHED if self._phases.exhausted else None
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        """The scheduler's adapter has told the phases already."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+
+class _SchedulerAdapter(_Unsaved, FIFOScheduler):
+    """Hears of every result first, the one on which a trial stops included."""
+
+    def __init__(self, phases: Phases):
+        super().__init__()
+        self._phases = phases
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        id = trial.config["id"]
+        if "failure" in result:
+            self._phases.fail(id, result["failure"])
+            return TrialScheduler.STOP
+        metrics = {name: value for name, value in result.items() if name in REPORTED}
+        return TrialScheduler.CONTINUE if self._phases.report(id, metrics) else TrialScheduler.STOP
+
+
+REPORTED = (
+    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "epoch_seconds",
+    "images_per_second", "peak_memory_mb", "test_loss", "test_accuracy",
+)  # fmt: skip
+"""What of a result is the trial's; the rest is Tune's book-keeping."""
+
+
+class _Failures(_Unsaved, tune.Callback):
+    """Hears of trials whose worker died more often than they may."""
+
+    def __init__(self, phases: Phases):
+        self._phases = phases
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        error = trial.get_error() if hasattr(trial, "get_error") else None
+        self._phases.fail(trial.config["id"], f"its worker died, {trial.num_failures} times: {error or trial.error_file}")
+
+
+def run(phases: Phases, *, cpu: int, gpu: float, retries: int, interrupted: Callable[[], bool] = lambda: False) -> None:
+    """Run all trials on the Ray cluster that this process is connected to, until SIGUSR1.
+
+    Args:
+        cpu, gpu: resources of one trial.
+        retries: how often a trial whose worker died goes on from its checkpoint.
+        interrupted: whether to stop before having begun.
+    """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if interrupted():
+        return
+    with tempfile.TemporaryDirectory(prefix="search-tune-") as storage, contextlib.suppress(tune.TuneError):
+        tuner = tune.Tuner(
+            tune.with_resources(TuneTrial, {"cpu": cpu, "gpu": gpu}),
+            tune_config=tune.TuneConfig(
+                search_alg=_SearcherAdapter(phases),
+                scheduler=_SchedulerAdapter(phases),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=storage,
+                callbacks=[_Failures(phases)],
+                failure_config=tune.FailureConfig(max_failures=retries),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+    phases.close()
+
+
+def request_stop() -> None:
+    """Ask a running `run` to return: Tune listens to SIGUSR1."""
+    os.kill(os.getpid(), signal.SIGUSR1)

@@ -1,0 +1,69 @@
+"""YAML as people mean it: 1e-4 is a number, a key given twice is a mistake, every key has a line."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search.errors import Problem, UserError
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML follows YAML 1.1, which reads 1e-4 as a string and keeps the last of two equal keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is given twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """A file's mapping, and the line (from 1) of each of its keys by dotted path.
+
+    Raises:
+        UserError: missing, unreadable, not YAML, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError([Problem("", "no such file; the specs that come with the project are in spaces/")], path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError([Problem("", f"cannot be read: {error}")], path) from error
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        content = loader.construct_document(node) if node is not None else None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or str(error)
+        place = f"{path}:{mark.line + 1}" if mark else path
+        raise UserError([Problem("", f"not valid YAML: {what}")], place) from error
+    if not isinstance(content, dict):
+        raise UserError([Problem("", "must be a mapping of keys such as name, data and space; see spaces/quickstart.yaml")], path)
+    return content, _lines(node, "")
+
+
+def value(text: str) -> Any:
+    """One value of the command line, read as in a file; what is not YAML is the text itself."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError:
+        return text
+
+
+def _lines(node: yaml.Node, prefix: str) -> dict[str, int]:
+    lines: dict[str, int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, child in node.value:
+            path = f"{prefix}{key.value}"
+            lines[path] = key.start_mark.line + 1
+            lines |= _lines(child, f"{path}.")
+    return lines

@@ -1,0 +1,122 @@
+"""Decode a data set once; every process then maps the same pages.
+
+Layout: `<cache>/<name>-<key>/` with four .npy files and meta.json, where the key covers the source
+files' names, sizes and times. A folder appears whole (renamed into place) or not at all, and a lock
+that the kernel drops with its process lets one of several starting workers decode while the rest wait.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trainables.data import ImageData
+
+FORMAT = 1
+"""Part of the key: raise it when decoded arrays would differ from those of an earlier version."""
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A data set as read from its files: images uint8 [N, H, W, C], labels int64 [N]."""
+
+    classes: tuple[str, ...]
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+def cache_dir() -> Path:
+    """`SEARCH_CACHE_DIR`, or a folder in the user's cache."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hyperparameter-search"
+    return Path(os.environ.get("SEARCH_CACHE_DIR", default))
+
+
+def cached(name: str, sources: Sequence[Path], decode: Callable[[], Decoded], *, options: str = "") -> ImageData:
+    """The data set from the cache, decoded into it first if need be.
+
+    Args:
+        name: the data set's name.
+        sources: the files it comes from; a change to one of them makes a new entry.
+        decode: reads them.
+        options: whatever else the decoded arrays depend on.
+    """
+    folder = cache_dir() / f"{name}-{_key(sources, options)}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(folder.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                _write(folder, decode())
+    return _read(name, folder)
+
+
+def canonical_order(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Indices that sort images by a digest of their pixels and label.
+
+    The order of the files is lost on the way through folders and shuffled archives; this one is the
+    same for the same images wherever they came from, and mixes the classes.
+    """
+    digests = [
+        hashlib.blake2b(image.tobytes() + int(label).to_bytes(8, "little"), digest_size=16).digest()
+        for image, label in zip(images, labels, strict=True)
+    ]
+    return np.argsort(np.array(digests, dtype="S16"), kind="stable")
+
+
+def _key(sources: Sequence[Path], options: str) -> str:
+    digest = hashlib.blake2b(f"{FORMAT} {options}".encode(), digest_size=8)
+    for path in sorted(sources):
+        stat = path.stat()
+        digest.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _write(folder: Path, decoded: Decoded) -> None:
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        fingerprint = hashlib.blake2b(json.dumps(decoded.classes).encode(), digest_size=16)
+        for array_name in ARRAYS:
+            array = np.ascontiguousarray(getattr(decoded, array_name))
+            np.save(temporary / f"{array_name}.npy", array)
+            fingerprint.update(array.data)
+        mean, std = _statistics(decoded.train_images)
+        meta = {"classes": decoded.classes, "mean": mean, "std": std, "fingerprint": fingerprint.hexdigest()}
+        (temporary / "meta.json").write_text(json.dumps(meta))
+        os.rename(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _read(name: str, folder: Path) -> ImageData:
+    meta = json.loads((folder / "meta.json").read_text())
+    # "c" shares the pages between processes as "r" does, and lets torch.from_numpy take the array
+    # without a warning that it is read-only.
+    arrays = {array_name: np.load(folder / f"{array_name}.npy", mmap_mode="c") for array_name in ARRAYS}
+    return ImageData(
+        name=name,
+        classes=tuple(meta["classes"]),
+        mean=tuple(meta["mean"]),
+        std=tuple(meta["std"]),
+        fingerprint=meta["fingerprint"],
+        **arrays,
+    )
+
+
+def _statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation per channel of values scaled to 0..1, exactly, from counts."""
+    values = np.arange(256) / 255
+    counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[-1])]
+    mean = [float(count @ values / count.sum()) for count in counts]
+    variance = [float(count @ (values - m) ** 2 / count.sum()) for count, m in zip(counts, mean, strict=True)]
+    return mean, [max(v, 1e-12) ** 0.5 for v in variance]

@@ -1,0 +1,156 @@
+"""Every hyperparameter of one training run, its unit, its limits and when it has an effect.
+
+This module imports nothing heavy: specs are checked against it before torch is loaded.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine", "step")
+AUGMENTATIONS = ("crop", "flip")
+NORMALIZATIONS = ("dataset", "half", "none")
+PRECISIONS = ("auto", "bfloat16", "float32")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be trained. `problems` maps each field to what is wrong with it."""
+
+    def __init__(self, problems: Mapping[str, str]):
+        self.problems = dict(problems)
+        super().__init__("; ".join(f"{name}: {text}" for name, text in self.problems.items()))
+
+
+def _number(default: float, low: float, high: float = math.inf, *, open_low: bool = False, when: Any = None) -> Any:
+    return field(default=default, metadata={"low": low, "high": high, "open_low": open_low, "when": when or {}})
+
+
+def _one_of(default: str, names: tuple[str, ...]) -> Any:
+    return field(default=default, metadata={"names": names, "when": {}})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run. Construction raises `ConfigError`, naming every field that is out of bounds."""
+
+    model: str = field(default="lenet", metadata={"when": {}})
+    """File in `trainables/models/`."""
+    model_options: Mapping[str, Any] = field(default_factory=dict, metadata={"when": {}})
+    """Keyword arguments of that model's `build`."""
+    epochs: int = _number(20, 1)
+    """Passes over the training images."""
+    batch_size: int = _number(128, 1)
+    """Images an optimizer step."""
+    optimizer: str = _one_of("adam", OPTIMIZERS)
+    """adam, adamw (decoupled weight decay) or sgd."""
+    lr: float = _number(1e-3, 0, open_low=True)
+    """Base learning rate, before warm-up and decay."""
+    momentum: float = _number(0.9, 0, 1, when={"optimizer": ("sgd",)})
+    """Fraction of the last step that is kept."""
+    nesterov: bool = field(default=False, metadata={"when": {"optimizer": ("sgd",)}})
+    """Look ahead along the momentum; needs momentum above 0."""
+    weight_decay: float = _number(0.0, 0)
+    """L2 penalty (adam, sgd) or decoupled decay (adamw), per step and unit of lr."""
+    schedule: str = _one_of("step", SCHEDULES)
+    """How lr falls: step, cosine or constant."""
+    decay_interval: int = _number(5, 1, when={"schedule": ("step",)})
+    """Epochs between two decays: lr * decay_factor ** (epoch // decay_interval)."""
+    decay_factor: float = _number(0.1, 0, 1, open_low=True, when={"schedule": ("step",)})
+    """What lr is multiplied by at each decay."""
+    lr_floor: float = _number(0.0, 0, when={"schedule": ("cosine", "step")})
+    """lr never decays below this."""
+    warmup_epochs: int = _number(0, 0)
+    """Epochs over which lr rises linearly from 0; the decay runs on underneath."""
+    augment: str = field(default="none", metadata={"when": {}})
+    """`none`, or names joined by `+`, applied in that order: `flip+crop`."""
+    crop_padding: int = _number(4, 1, when={"augment": ("crop",)})
+    """Pixels of black around an image before a random window of its size is cut out."""
+    normalize: str = _one_of("dataset", NORMALIZATIONS)
+    """Channels to mean 0 and std 1 by the training set's statistics, by 0.5 and 0.5, or left in 0..1."""
+    train_fraction: float = _number(1.0, 0, 1, open_low=True)
+    """Part of each class's training images that is used; a smaller part lies inside a larger one."""
+    precision: str = _one_of("auto", PRECISIONS)
+    """bfloat16 mixed precision, float32, or auto: bfloat16 on a GPU that has it."""
+    seed: int = _number(0, 0)
+    """Seeds the initial weights, the order of the images, the augmentation and the dropout."""
+
+    def __post_init__(self) -> None:
+        problems = {}
+        for name in FIELDS:
+            text = problem(name, getattr(self, name))
+            if text:
+                problems[name] = text
+        if not problems and self.nesterov and self.optimizer == "sgd" and self.momentum == 0:
+            problems["nesterov"] = "needs momentum above 0"
+        if problems:
+            raise ConfigError(problems)
+        object.__setattr__(self, "model_options", MappingProxyType(dict(self.model_options)))
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> "TrainConfig":
+        """A configuration from flat hyperparameters: a key that is no field is an option of the model.
+
+        Raises:
+            ConfigError: a value is out of bounds.
+        """
+        own = {key: value for key, value in params.items() if key in FIELDS}
+        options = {key: value for key, value in params.items() if key not in FIELDS}
+        return cls(**own, model_options=options)
+
+    def in_effect(self) -> dict[str, Any]:
+        """The hyperparameters that this run really uses, flat: no momentum where the optimizer is adam."""
+        used = {name: getattr(self, name) for name in FIELDS if self._applies(name)}
+        return used | dict(self.model_options)
+
+    def _applies(self, name: str) -> bool:
+        return all(applies(getattr(self, key), allowed) for key, allowed in FIELDS[name].metadata["when"].items())
+
+
+FIELDS = {f.name: f for f in fields(TrainConfig) if f.name != "model_options"}
+"""The hyperparameters by name; `model_options` is spread over the model's own keywords instead."""
+
+
+def applies(value: Any, allowed: tuple[Any, ...]) -> bool:
+    """Whether `value` meets one part of a field's `when`; of an augmentation, any of its parts may."""
+    return value in allowed or (isinstance(value, str) and any(part in allowed for part in value.split("+")))
+
+
+def problem(name: str, value: Any) -> str | None:
+    """What is wrong with one value of one field, or None."""
+    spec = FIELDS[name]
+    kind = type(spec.default) if spec.default is not MISSING else str
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        return f"must be {_KINDS[kind]}, not {value!r}"
+    if name == "augment":
+        return _augment_problem(value)
+    if "names" in spec.metadata and value not in spec.metadata["names"]:
+        return f"must be one of {', '.join(spec.metadata['names'])}, not {value!r}"
+    if "low" in spec.metadata:
+        return _bounds_problem(value, **{key: spec.metadata[key] for key in ("low", "high", "open_low")})
+    return None
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
+
+
+def _bounds_problem(value: float, low: float, high: float, open_low: bool) -> str | None:
+    if not math.isfinite(value):
+        return f"must be finite, not {value!r}"
+    if value < low or value > high or (open_low and value == low):
+        floor = f"above {low:g}" if open_low else f"at least {low:g}"
+        ceiling = f" and at most {high:g}" if math.isfinite(high) else ""
+        return f"must be {floor}{ceiling}, not {value!r}"
+    return None
+
+
+def _augment_problem(value: str) -> str | None:
+    unknown = [part for part in value.split("+") if part not in AUGMENTATIONS]
+    if value != "none" and unknown:
+        known = ", ".join(AUGMENTATIONS)
+        return f"must be none, or some of {known} joined by '+', not {value!r}"
+    return None

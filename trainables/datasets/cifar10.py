@@ -1,0 +1,144 @@
+"""CIFAR-10 (Krizhevsky 2009): 60,000 colour pictures of 32 x 32 in 10 classes, 10,000 of them to test."""
+
+import fcntl
+import pickle
+import socket
+from pathlib import Path
+
+import numpy as np
+
+from trainables.cache import Decoded, cached, canonical_order
+from trainables.data import DataError, DataMissing, ImageData
+from trainables.pictures import decode, decode_classes, list_classes
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+BATCHES = "cifar-10-batches-py"
+TRAIN_BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
+HOST = "www.cs.toronto.edu"
+
+
+def load(root: Path) -> ImageData:
+    """CIFAR-10 from whichever of its three forms is under `root`, downloaded if none is.
+
+    The forms are torchvision's `cifar-10-batches-py/`, the Hugging Face hub's parquet files
+    (`cifar10/train-*.parquet`, `cifar10/test-*.parquet`) and folders of pictures
+    (`cifar10/train/<class>/*.png`, `cifar10/test/<class>/*.png`). All give identical arrays, in an
+    order of their own (`canonical_order`).
+
+    Raises:
+        DataMissing: no form is there and the download's host cannot be reached.
+        DataError: a file is damaged or has the wrong contents.
+    """
+    for find in (_find_batches, _find_parquet, _find_folders):
+        found = find(root)
+        if found is not None:
+            files, read = found
+            return cached("cifar10", files, read)
+    _download(root)
+    files, read = _find_batches(root)  # type: ignore[misc]
+    return cached("cifar10", files, read)
+
+
+def _find_batches(root: Path):
+    place = next((p for p in (root / BATCHES, root / "cifar10" / BATCHES) if p.is_dir()), None)
+    if place is None:
+        return None
+    train, test = [place / name for name in TRAIN_BATCHES], [place / "test_batch"]
+    missing = [path for path in train + test if not path.is_file()]
+    if missing:
+        raise DataError(f"{missing[0]} is missing: unpack the whole archive again")
+
+    def read() -> Decoded:
+        return _decoded(_read_batches(train), _read_batches(test))
+
+    return train + test, read
+
+
+def _find_parquet(root: Path):
+    place = root / "cifar10"
+    train, test = sorted(place.rglob("train-*.parquet")), sorted(place.rglob("test-*.parquet"))
+    if not train and not test:
+        return None
+    if not (train and test):
+        lack = "test" if train else "train"
+        raise DataError(f"{place} has no {lack}-*.parquet: fetch the data set's other file too")
+
+    def read() -> Decoded:
+        return _decoded(_read_parquet(train), _read_parquet(test))
+
+    return train + test, read
+
+
+def _find_folders(root: Path):
+    place = root / "cifar10"
+    if not (place / "train").is_dir() or not (place / "test").is_dir():
+        return None
+    train, test = list_classes(place / "train"), list_classes(place / "test")
+    for classes in (train, test):
+        if tuple(classes) != CLASSES:
+            raise DataError(f"{place} must have the class folders {', '.join(CLASSES)} in train and in test")
+
+    def read() -> Decoded:
+        return _decoded(decode_classes(train, CLASSES, None), decode_classes(test, CLASSES, None))
+
+    return [path for classes in (train, test) for paths in classes.values() for path in paths], read
+
+
+def _read_batches(files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = [], []
+    for path in files:
+        try:
+            with open(path, "rb") as file:
+                batch = pickle.load(file, encoding="latin1")
+            images.append(np.asarray(batch["data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+            labels.append(np.asarray(batch["labels"], np.int64))
+        except Exception as error:  # a damaged pickle can raise nearly anything
+            raise DataError(f"{path} is damaged ({error}): unpack the archive again") from error
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _read_parquet(files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+    import pyarrow
+    import pyarrow.parquet
+
+    images, labels = [], []
+    for path in files:
+        try:
+            table = pyarrow.parquet.read_table(path, columns=["img", "label"])
+        except (pyarrow.ArrowException, OSError, KeyError) as error:
+            first_line = str(error).splitlines()[0]
+            raise DataError(f"{path} is not a readable parquet file of CIFAR-10 ({first_line}): fetch it again") from error
+        pictures = table["img"].combine_chunks().field("bytes")
+        images += [decode(p.as_py(), where=f"{path}, row {row}") for row, p in enumerate(pictures)]
+        labels.append(table["label"].to_numpy())
+    return np.stack(images), np.concatenate(labels).astype(np.int64)
+
+
+def _decoded(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> Decoded:
+    arrays = []
+    for images, labels in (train, test):
+        if images.shape[1:] != (32, 32, 3):
+            raise DataError(f"the pictures are {images.shape[2]}x{images.shape[1]}, those of CIFAR-10 are 32x32")
+        order = canonical_order(images, labels)
+        arrays += [images[order], labels[order]]
+    return Decoded(CLASSES, *arrays)
+
+
+def _download(root: Path) -> None:
+    """Fetch the archive by torchvision into `root`; one of several starting processes does it."""
+    try:
+        socket.create_connection((HOST, 443), timeout=5).close()
+    except OSError as error:
+        raise DataMissing(
+            f"no CIFAR-10 under {root}, and {HOST} cannot be reached to download it ({error}): put {BATCHES}/, "
+            f"cifar10/*.parquet or cifar10/train/<class>/*.png there, or say where it is with --data-dir"
+        ) from error
+    from torchvision.datasets import CIFAR10
+
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / ".cifar10.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            CIFAR10(str(root), download=True)
+        except (OSError, RuntimeError) as error:
+            raise DataMissing(f"the download of CIFAR-10 into {root} failed: {error}") from error

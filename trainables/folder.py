@@ -1,0 +1,34 @@
+"""A folder of modules is the registry: `model: lenet` is the file `trainables/models/lenet.py`."""
+
+import difflib
+import importlib
+import pkgutil
+from types import ModuleType
+
+
+class UnknownName(ValueError):
+    """No module of that name in the folder; the message lists those that are there."""
+
+
+def names(package: ModuleType) -> list[str]:
+    """The modules in a package's folder, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def module(package: ModuleType, name: str) -> ModuleType:
+    """Import one module of the folder by its file name.
+
+    Raises:
+        UnknownName: there is no such file.
+    """
+    known = names(package)
+    if name not in known:
+        folder = package.__name__.replace(".", "/")
+        raise UnknownName(f"no {name!r} in {folder}/{nearest(name, known)}; there is: {', '.join(known)}")
+    return importlib.import_module(f"{package.__name__}.{name}")
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """` (did you mean 'x'?)` for the closest known name, or nothing when none is close."""
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,71 @@
+"""Picture files to arrays, naming the file when one cannot be read."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trainables.data import DataError, DataMissing
+
+SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+
+
+def list_classes(folder: Path) -> dict[str, list[Path]]:
+    """Class name (a sub-folder) to its picture files, both sorted.
+
+    Raises:
+        DataMissing: there is no such folder, or it has no sub-folder.
+        DataError: a class has no picture.
+    """
+    if not folder.is_dir():
+        raise DataMissing(f"no folder {folder}: put one sub-folder of pictures a class there")
+    classes = {
+        entry.name: sorted(path for path in entry.rglob("*") if path.suffix.lower() in SUFFIXES)
+        for entry in sorted(folder.iterdir())
+        if entry.is_dir() and not entry.name.startswith(".")
+    }
+    if not classes:
+        raise DataMissing(f"{folder} has no sub-folders: put one sub-folder of pictures a class there")
+    empty = [name for name, files in classes.items() if not files]
+    if empty:
+        raise DataError(f"no pictures in {folder}/{empty[0]}: remove the folder, or add {', '.join(sorted(SUFFIXES))} files")
+    return classes
+
+
+def decode(source: Path | bytes, *, where: str, size: int | None = None) -> np.ndarray:
+    """One picture as uint8 [H, W, 3], resized to `size` x `size` (bilinear) when given.
+
+    Raises:
+        DataError: it cannot be read; the message begins with `where`.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+            rgb = picture.convert("RGB")
+            if size is not None and rgb.size != (size, size):
+                rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
+            return np.asarray(rgb)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{where} is not a readable picture ({error}): replace or remove it") from error
+
+
+def decode_classes(classes: dict[str, list[Path]], names: Sequence[str], size: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """All pictures of all classes: images uint8 [N, H, W, 3] and labels int64 [N] (indices into `names`).
+
+    Raises:
+        DataError: a picture cannot be read, or sizes differ and no `size` is given.
+    """
+    images, labels = [], []
+    for name, files in classes.items():
+        for path in files:
+            image = decode(path, where=str(path), size=size)
+            if images and image.shape != images[0].shape:
+                first = f"{images[0].shape[1]}x{images[0].shape[0]}"
+                raise DataError(
+                    f"{path} is {image.shape[1]}x{image.shape[0]}, others are {first}: set data.image_size to resize all"
+                )
+            images.append(image)
+            labels.append(names.index(name))
+    return np.stack(images), np.array(labels, dtype=np.int64)

@@ -1,0 +1,19 @@
+"""A trained network with its normalisation inside, for use outside of training."""
+
+import torch
+from torch import nn
+
+
+class Predictor(nn.Module):
+    """Takes uint8 images [B, C, H, W] (0..255) and returns class probabilities float32 [B, classes]."""
+
+    def __init__(self, model: nn.Module, offset: list[float], scale: list[float]):
+        """Args: offset, scale: per channel, as `loader.normalization` gives them."""
+        super().__init__()
+        self.model = model
+        self.register_buffer("offset", torch.tensor(offset).view(1, -1, 1, 1))
+        self.register_buffer("scale", torch.tensor(scale).view(1, -1, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalise, apply the network, soften."""
+        return self.model((images.float() - self.offset) * self.scale).softmax(1)

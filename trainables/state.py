@@ -1,0 +1,86 @@
+"""All that changes while a run trains, saved whole and read back whole."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn, optim
+
+import trainables.models
+from trainables import folder, optimizers
+from trainables.config import TrainConfig
+from trainables.loader import INITIAL_WEIGHTS, seed_for
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What an epoch of training gave. Accuracies are 0..1, losses mean cross-entropy in nats."""
+
+    epoch: int
+    """From 1."""
+    train_loss: float
+    """Over the epoch's batches as they were trained on, augmented."""
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    lr: float
+    """Of the epoch's last step."""
+    epoch_seconds: float
+    """Training and evaluation."""
+    images_per_second: float
+    """Training only."""
+    peak_memory_mb: float
+
+
+@dataclass
+class TrainState:
+    """Model, optimizer and the epochs done. The schedule and all random numbers follow from the epoch."""
+
+    model: nn.Module
+    optimizer: optim.Optimizer
+    epoch: int = 0
+    """Epochs finished."""
+    metrics: EpochMetrics | None = None
+    """Of the last finished epoch."""
+
+    @classmethod
+    def create(cls, config: TrainConfig, input_shape: tuple[int, int, int], num_classes: int, device: torch.device) -> "TrainState":
+        """A fresh, seeded state; the same on every device.
+
+        Raises:
+            ModelError: the model refuses its options or the size of the images.
+            UnknownName: no such model.
+        """
+        torch.manual_seed(seed_for(config, INITIAL_WEIGHTS))
+        build = folder.module(trainables.models, config.model).build
+        model = build(input_shape, num_classes, **config.model_options)
+        model = model.to(device=device, memory_format=torch.channels_last)
+        return cls(model, optimizers.build(model, config))
+
+    def save(self, path: Path) -> None:
+        """Write to a file beside `path` and rename: a reader sees the old state or the new one, whole."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            torch.save(self._content(), temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def load(self, path: Path, device: torch.device) -> None:
+        """Take over a saved state of the same configuration."""
+        content = torch.load(path, map_location=device, weights_only=True)
+        self.model.load_state_dict(content["model"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.epoch = content["epoch"]
+        self.metrics = EpochMetrics(**content["metrics"]) if content["metrics"] else None
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "metrics": asdict(self.metrics) if self.metrics else None,
+        }
