@@ -1,5 +1,6 @@
 """The machines: connecting to Ray, and how many trials fit at a time."""
 
+import logging
 import math
 import os
 from collections.abc import Callable
@@ -48,8 +49,10 @@ def connect(address: str | None) -> None:
         ConnectionError: nothing answers there.
     """
     where = address or os.environ.get("RAY_ADDRESS") or "local"
-    local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if where == "local" else {}
-    ray.init(where, log_to_driver=False, logging_level="ERROR", configure_logging=True, **local)
+    local: dict[str, Any] = (
+        {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if where == "local" else {}
+    )
+    ray.init(where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **local)
 
 
 def disconnect() -> None:
@@ -74,7 +77,11 @@ def plan(spec: Spec, there: dict[str, float], measure: Callable[[], float]) -> t
     if asked.cpu > cpus:
         problems.append(Problem("resources.cpu", f"asks for {asked.cpu} CPUs a trial, there are {cpus}: lower it"))
     if asked.gpu != "auto" and asked.gpu > gpus:
-        problems.append(Problem("resources.gpu", f"asks for {asked.gpu:g} GPUs a trial, there are {gpus:g}: lower it, or write auto"))
+        problems.append(
+            Problem(
+                "resources.gpu", f"asks for {asked.gpu:g} GPUs a trial, there are {gpus:g}: lower it, or write auto"
+            )
+        )
     if problems:
         return Slots(asked.cpu, 0, 0), problems
     if asked.gpu != "auto":
@@ -95,7 +102,7 @@ def _packed(share: float, most: int) -> float:
 
 
 def measure_gpu_share(spec: Spec, source: DataSource) -> float:
-    """Train a few steps of the search's largest configurations on one GPU, and see what part of its memory they take."""
+    """Train a few steps of the largest configuration of each model on one GPU: the part of its memory taken."""
     largest = max(spec.space.possible("batch_size"))
     remote = ray.remote(num_gpus=1, num_cpus=1, max_calls=1)(_probe)
     return max(ray.get([remote.remote(model, largest, source.content()) for model in spec.models]))

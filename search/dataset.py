@@ -69,7 +69,9 @@ def find(spec: DataSpec, root: Path) -> tuple[DataSource, ImageData]:
     except DataMissing:
         if spec.offline_substitute is None:
             raise
-        source = DataSource(spec.offline_substitute, source.root, (), validation, spec.split_seed, substitute_for=spec.name)
+        source = DataSource(
+            spec.offline_substitute, source.root, (), validation, spec.split_seed, substitute_for=spec.name
+        )
         return source, source.load()
 
 
@@ -78,12 +80,19 @@ def problems(spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:
     found: list[Problem] = []
     batch_sizes, fractions = spec.space.possible("batch_size"), spec.space.possible("train_fraction")
     try:
-        smallest = len(split(data, validation=source.validation, train_fraction=min(fractions), seed=source.split_seed).train)
+        smallest = len(
+            split(data, validation=source.validation, train_fraction=min(fractions), seed=source.split_seed).train
+        )
     except DataError as error:
         key = "data.validation" if str(error).startswith("validation") else "space.train_fraction"
         return [Problem(key, f"{error}: raise it")]
     if max(batch_sizes) > smallest:
         least = f" at train_fraction {min(fractions):g}" if min(fractions) < 1 else ""
-        found.append(Problem("space.batch_size", f"reaches {max(batch_sizes)}, above the {smallest:,} training images of {source.title}{least}: lower it"))
+        found.append(
+            Problem(
+                "space.batch_size",
+                f"reaches {max(batch_sizes)}, above the {smallest:,} training images of {source.title}{least}: "
+                "lower it",
+            )
+        )
     return found
-

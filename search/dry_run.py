@@ -27,18 +27,29 @@ def show(console: Console, spec: Spec, source: DataSource, data: ImageData, reso
     _build(spec, samples, data)
     shape = "x".join(map(str, data.input_shape[1:]))
     validation = "the test set" if source.validation is None else f"{source.validation:g} of each class"
-    console.print(f"[bold]{spec.name}[/] on {source.title}: {len(data.train_labels):,} training images {shape}, {len(data.classes)} classes; validated on {validation}")
+    console.print(
+        f"[bold]{spec.name}[/] on {source.title}: {len(data.train_labels):,} training images {shape}, "
+        f"{len(data.classes)} classes; validated on {validation}"
+    )
     console.print(_space(spec))
     s = spec.scheduler
-    rungs = ", ".join(map(str, rung_epochs(s.grace_period, s.reduction_factor, s.max_epochs))) if s.name == "asha" else "none"
+    rungs = (
+        ", ".join(map(str, rung_epochs(s.grace_period, s.reduction_factor, s.max_epochs)))
+        if s.name == "asha"
+        else "none"
+    )
     at_most = spec.trials * s.max_epochs
-    console.print(f"{spec.trials} trials by {spec.sampler.name}, {at_most:,} epochs at the most; rungs after epochs: {rungs}")
+    console.print(
+        f"{spec.trials} trials by {spec.sampler.name}, {at_most:,} epochs at the most; rungs after epochs: {rungs}"
+    )
     if spec.confirm:
         runs = spec.confirm.top * spec.confirm.seeds
         console.print(f"then {runs} confirmation runs (the best {spec.confirm.top}, {spec.confirm.seeds} seeds each)")
     grid = len(spec.space.grid)
     if grid > 1 and spec.trials % grid:
-        console.print(f"[yellow]{spec.trials} trials do not fill the grid of {grid}: the last draw is not tried at every point[/]")
+        console.print(
+            f"[yellow]{spec.trials} trials do not fill the grid of {grid}: the last draw is not tried at every point[/]"
+        )
     console.print(resources)
     console.print(_table(spec, samples))
     console.print("Data, models and tracking were checked. Nothing was trained and no run was made.")

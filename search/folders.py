@@ -48,7 +48,7 @@ class SearchFolder:
         """
         home = results / spec.name
         if resume is None:
-            path = home / f"{spec.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+            path = home / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         else:
             path = _earlier(home, resume)
             _check_same(path, spec, source, data)
@@ -71,7 +71,9 @@ def _earlier(home: Path, resume: str) -> Path:
         return found[-1]
     match = [path for path in found if path.name == resume]
     if not match:
-        raise UserError([Problem("--resume", f"no search {resume!r} in {home}; there is: {', '.join(p.name for p in found)}")])
+        raise UserError(
+            [Problem("--resume", f"no search {resume!r} in {home}; there is: {', '.join(p.name for p in found)}")]
+        )
     return match[0]
 
 
@@ -84,6 +86,11 @@ def _check_same(path: Path, spec: Spec, source: DataSource, data: ImageData) -> 
         if before.get(key) != spec.content.get(key)
     ]
     if json.loads((path / "data.json").read_text())["fingerprint"] != data.fingerprint:
-        problems.append(Problem("data", f"{source.title} has other images than {path.name} was trained on: restore them, or start a new search"))
+        problems.append(
+            Problem(
+                "data",
+                f"{source.title} has other images than {path.name} was trained on: restore them, or start a new search",
+            )
+        )
     if problems:
         raise UserError(problems, spec.source)

@@ -104,7 +104,9 @@ class Journal:
         if kind == "trial":
             known = self.records.get(event["id"])
             if known is None:
-                self.records[event["id"]] = TrialRecord(event["id"], event["number"], event["phase"], event["params"], now)
+                self.records[event["id"]] = TrialRecord(
+                    event["id"], event["number"], event["phase"], event["params"], now
+                )
             else:
                 known.outcome, known.reason, known.ended = None, "", None
         elif kind == "epoch":

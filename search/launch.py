@@ -12,7 +12,7 @@ from search.dataset import DataSource
 from search.errors import Problem, UserError
 from search.folders import SearchFolder
 from search.interrupts import Interrupts
-from search.journal import Journal, Phase
+from search.journal import Phase
 from search.progress import Progress
 from search.proposers import ListProposer, StudyProposer
 from search.schedulers import Asha, rung_epochs
@@ -59,8 +59,12 @@ class Engine:
         try:
             cluster.connect(self.address)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise UserError([Problem("--address", f"no Ray cluster answers there: {str(error).splitlines()[0]}")]) from error
-        self.slots, problems = cluster.plan(self.spec, cluster.available(), lambda: cluster.measure_gpu_share(self.spec, self.source))
+            raise UserError(
+                [Problem("--address", f"no Ray cluster answers there: {str(error).splitlines()[0]}")]
+            ) from error
+        self.slots, problems = cluster.plan(
+            self.spec, cluster.available(), lambda: cluster.measure_gpu_share(self.spec, self.source)
+        )
         if problems:
             cluster.disconnect()
             raise UserError(problems, self.spec.source)
@@ -88,7 +92,13 @@ class Engine:
         else:
             from search import tuner
 
-            tuner.run(phases, cpu=self.slots.cpu, gpu=self.slots.gpu, retries=self.spec.resources.retries, interrupted=interrupted)
+            tuner.run(
+                phases,
+                cpu=self.slots.cpu,
+                gpu=self.slots.gpu,
+                retries=self.spec.resources.retries,
+                interrupted=interrupted,
+            )
 
     def stop(self) -> None:
         """Make `run` return soon, from a signal handler."""
@@ -114,11 +124,12 @@ class _Launch:
         uri = tracking.resolve_uri(spec.tracking.uri)
         tags = {**provenance.describe(), **self._tags()}
         self.console.print(
-            f"[bold]{spec.name}[/] on {self.source.title}: up to {spec.trials} trials of up to {spec.scheduler.max_epochs} epochs, {self.engine.describe()}"
+            f"[bold]{spec.name}[/] on {self.source.title}: up to {spec.trials} trials "
+            f"of up to {spec.scheduler.max_epochs} epochs, {self.engine.describe()}"
         )
         self.console.print(f"[dim]state in {self.folder.path}, runs in {uri}; Ctrl-C ends it cleanly[/]")
         journal.append("launch", on=self.engine.describe())
-        tracker = Tracker(journal.path, uri, experiment(spec, self.source), tags)
+        tracker = Tracker(journal.path, uri, experiment(spec, self.source), tags, first_metric=spec.objective.metric)
         with Interrupts(self.engine.stop) as interrupted:
             phases = Phases(self._sessions())
             if phases.exhausted:
@@ -142,13 +153,17 @@ class _Launch:
         rungs = rung_epochs(s.grace_period, s.reduction_factor, s.max_epochs) if s.name == "asha" else ()
         asha = Asha(rungs, s.reduction_factor, self.spec.objective.maximize)
         out_of_time = deadline(self.journal, self.spec.budget.hours)
-        session = Session(self._setting("search", self.spec.kept), self.journal, StudyProposer(searcher), asha, out_of_time)
+        session = Session(
+            self._setting("search", self.spec.kept), self.journal, StudyProposer(searcher), asha, out_of_time
+        )
         with self._progress("search", self.spec.trials):
             yield session
         if session.hopeless:
             self.console.print("[red]The first trials all failed before their first epoch: no more are started.[/]")
         proposals = confirm.proposals(self.spec, self.journal)
-        session = Session(self._setting("confirm", len(proposals)), self.journal, ListProposer(proposals, self.journal), Asha(()))
+        session = Session(
+            self._setting("confirm", len(proposals)), self.journal, ListProposer(proposals, self.journal), Asha(())
+        )
         with self._progress("confirm", len(proposals)):
             yield session
 
@@ -178,7 +193,9 @@ class _Launch:
                 raise ConnectionError(tracker.error or "it is too slow")
             publish(tracker, self.spec, self.journal, self.source, self.folder.path, status)
         except Exception as error:  # whatever a server can answer with; the search's result must still be shown
-            self.console.print(f"[red]Not all was sent to the tracking server: {error}.[/] It is kept, and sent by --resume.")
+            self.console.print(
+                f"[red]Not all was sent to the tracking server: {error}.[/] It is kept, and sent by --resume."
+            )
 
     def _commands(self, uri: str, finished: bool) -> None:
         print_command = lambda what, command: self.console.print(f"  {what:<18} [bold]{command}[/]", soft_wrap=True)  # noqa: E731
@@ -186,13 +203,16 @@ class _Launch:
         if not finished:
             print_command("go on with it", resume_command(self.options, self.folder.id))
         ui = f"mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite") else uri
-        print_command("compare the runs", f"{ui}   (experiment {experiment(self.spec, self.source)}, search.id {self.folder.id})")
+        print_command(
+            "compare the runs", f"{ui}   (experiment {experiment(self.spec, self.source)}, search.id {self.folder.id})"
+        )
         print_command("see the study", f"optuna-dashboard {self.folder.study}")
 
     def _tags(self) -> dict[str, str]:
         tags = {
             "search.id": self.folder.id,
-            "search.spec": self.spec.source,
+            "mlflow.source.name": self.spec.source,
+            "mlflow.source.type": "LOCAL",
             "search.spec_hash": self.spec.hash,
             "data": self.source.title,
             "data.fingerprint": self.data.fingerprint,

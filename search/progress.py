@@ -22,6 +22,8 @@ STYLES = {
     Outcome.FAILED: "red",
     Outcome.INTERRUPTED: "cyan",
 }
+QUIET = 60.0
+"""Seconds without a line after which one says what is running."""
 MOST_RUNNING = 16
 """Rows of running trials that are shown."""
 
@@ -29,15 +31,21 @@ MOST_RUNNING = 16
 class Progress:
     """Listens to a journal, as a context around one phase of a search."""
 
-    def __init__(self, console: Console, spec: Spec, journal: Journal, phase: Phase, total: int, concurrent: int, title: str):
+    def __init__(
+        self, console: Console, spec: Spec, journal: Journal, phase: Phase, total: int, concurrent: int, title: str
+    ):
         """Args: total: trials of the phase; concurrent: trials at a time; title: what is trained on what."""
         self.console, self.spec, self.journal = console, spec, journal
         self.phase, self.total, self.concurrent, self.title = phase, total, concurrent, title
         self.metric = spec.objective.metric
         self.searched = [p.key for p in spec.space.parameters] + (["seed"] if phase == "confirm" else [])
-        self.started = time.time()
+        self.started = self._printed = time.time()
         self.before = sum(r.outcome not in (None, Outcome.INTERRUPTED) for r in self._records())
-        self._live = Live(get_renderable=self._view, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._live = (
+            Live(get_renderable=self._view, console=console, refresh_per_second=4, transient=True)
+            if console.is_terminal
+            else None
+        )
 
     def __enter__(self) -> "Progress":
         self.journal.listeners.append(self._hear)
@@ -55,13 +63,28 @@ class Progress:
         return " ".join(f"{key}={_short(params[key])}" for key in self.searched if key in params)
 
     def _hear(self, event: Event) -> None:
+        if event["event"] == "epoch" and not self._live and time.time() - self._printed > QUIET:
+            self._print(self._status())
         if event["event"] != "end":
             return
         record = self.journal.records[event["id"]]
         failed = record.outcome in (Outcome.FAILED, Outcome.DIVERGED)
         # The live view shows ordinary ends; an error must not scroll away with it.
         if not self._live or failed:
-            self.console.print(self._line(record), soft_wrap=True, highlight=False)
+            self._print(self._line(record))
+
+    def _print(self, line: str) -> None:
+        self._printed = time.time()
+        self.console.print(line, soft_wrap=True, highlight=False)
+
+    def _status(self) -> str:
+        """What is running, for when nothing else was said for a while."""
+        running = [
+            f"{r.id} {len(r.epochs)}/{r.params['epochs']}" + (f" {r.last[self.metric]:.4f}" if r.last else "")
+            for r in self._records()
+            if r.outcome is None
+        ]
+        return f"{time.strftime('%H:%M:%S')} running: {', '.join(running[:MOST_RUNNING])}"
 
     def _line(self, record: TrialRecord) -> str:
         clock = time.strftime("%H:%M:%S")
@@ -72,7 +95,8 @@ class Progress:
         reason = f"  {escape(record.reason)}" if record.reason and record.outcome is not Outcome.STOPPED else ""
         style = STYLES[record.outcome] if record.outcome else ""
         return (
-            f"{clock} {done:>{len(str(self.total))}}/{self.total}  {record.id}  [{style}]{record.outcome}[/] after epoch "
+            f"{clock} {done:>{len(str(self.total))}}/{self.total}  {record.id}  "
+            f"[{style}]{record.outcome}[/] after epoch "
             f"{len(record.epochs)}{value}  {self.settings(record.params)}{reason}{mark}"
         )
 
@@ -87,7 +111,13 @@ class Progress:
         lines: list[RenderableType] = [summary, Text(self._times(ended), "dim")]
         best = self._best()
         if best is not None and self.phase == "search":
-            lines.append(Text(f"best so far: {self.metric} {best.last[self.metric]:.4f} after epoch {len(best.epochs)}  {self.settings(best.params)}", "bold green"))
+            lines.append(
+                Text(
+                    f"best so far: {self.metric} {best.last[self.metric]:.4f} after epoch {len(best.epochs)}  "
+                    f"{self.settings(best.params)}",
+                    "bold green",
+                )
+            )
         lines.append(self._running([r for r in records if r.outcome is None]))
         return Group(*lines)
 
@@ -97,7 +127,9 @@ class Progress:
             table.add_column(heading, overflow="ellipsis", no_wrap=True)
         for record in records[:MOST_RUNNING]:
             value = f"{record.last[self.metric]:.4f}" if record.last else "-"
-            table.add_row(record.id, f"{len(record.epochs)}/{record.params['epochs']}", value, self.settings(record.params))
+            table.add_row(
+                record.id, f"{len(record.epochs)}/{record.params['epochs']}", value, self.settings(record.params)
+            )
         if len(records) > MOST_RUNNING:
             table.add_row(f"and {len(records) - MOST_RUNNING} more", "", "", "")
         return table

@@ -10,15 +10,14 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
 
 def describe() -> dict[str, str]:
-    """Tags of a run: git commit and whether it was changed, host, user, Python and package versions."""
-    versions = {f"version.{name}": importlib.metadata.version(name) for name in PACKAGES}
+    """Tags of a run: git commit and whether it was changed, host, user, versions. MLflow's UI knows some by name."""
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
     return {
-        "git.commit": git("rev-parse", "HEAD") or "none",
+        "mlflow.source.git.commit": git("rev-parse", "HEAD") or "none",
         "git.dirty": str(bool(git("status", "--porcelain"))).lower(),
         "host": platform.node(),
-        "user": _user(),
-        "version.python": platform.python_version(),
-        **versions,
+        "mlflow.user": _user(),
+        "versions": ", ".join([f"python {platform.python_version()}", *versions]),
     }
 
 
@@ -26,7 +25,9 @@ def git(*arguments: str) -> str:
     """What git says of the project's checkout; empty outside of one."""
     try:
         project = Path(__file__).parent.parent
-        return subprocess.run(["git", *arguments], cwd=project, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=project, capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 

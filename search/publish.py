@@ -1,14 +1,18 @@
 """What is added to MLflow at the end of a search: its result, the spec, weights, the champion."""
 
+import contextlib
+import io
 import tempfile
+import warnings
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from search.confirm import confirmed
 from search.dataset import DataSource
-from search.journal import Journal, leaders
+from search.journal import Journal, TrialRecord, leaders
 from search.spec import Spec
-from search.summary import protocol
+from search.summary import percent, protocol
 from search.tracking import Tracker
 
 
@@ -22,13 +26,27 @@ def publish(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource, 
     client, parent = tracker.client, tracker.parent_id
     for name, value in _metrics(spec, journal).items():
         client.log_metric(parent, name, value)
-    client.set_tag(parent, "protocol", protocol(spec))
+    client.set_tag(parent, "mlflow.note.content", _note(spec, journal, source))
     client.log_artifact(parent, str(folder / "spec.yaml"))
-    if status == "FINISHED":
+    client.set_terminated(parent, status)
+    if status == "FINISHED" and _best(spec, journal):
         _weights(tracker, spec, journal, folder)
         if spec.tracking.register_as:
             _register(tracker, spec, journal, source, folder)
-    client.set_terminated(parent, status)
+
+
+def _note(spec: Spec, journal: Journal, source: DataSource) -> str:
+    """The run's description in MLflow's UI, Markdown: the confirmed settings, or the best so far."""
+    metric, found, best = spec.objective.metric, confirmed(spec, journal), _best(spec, journal)
+    if not best:
+        return f"{source.title}. No trial has finished."
+    params = found[0].params if found else best[0].params
+    lines = [f"**{source.title}**. {protocol(spec)}", "", "| setting | value |", "|---|---|"]
+    lines += [f"| {p.key} | {params[p.key]} |" for p in spec.space.parameters if p.key in params]
+    lines += [f"| best {metric} of a trial | {percent(metric, [best[0].last[metric]])} |"]
+    for name in (metric, "test_accuracy"):
+        lines += [f"| confirmed {name} | {percent(name, c.values(name))}, n = {len(c.runs)} |" for c in found[:1]]
+    return "\n".join(lines)
 
 
 def _metrics(spec: Spec, journal: Journal) -> dict[str, float]:
@@ -37,9 +55,9 @@ def _metrics(spec: Spec, journal: Journal) -> dict[str, float]:
     found: dict[str, float] = {"trials": len(searched), "search_seconds": journal.seconds}
     for c in confirmed(spec, journal)[:1]:
         for name in (metric, "test_accuracy"):
-            found[f"confirmed_{name}_mean"] = c.mean(name)
+            found[f"{name}_mean"] = c.mean(name)
             if (spread := c.spread(name)) is not None:
-                found[f"confirmed_{name}_std"] = spread
+                found[f"{name}_std"] = spread
     return found
 
 
@@ -47,9 +65,7 @@ def _weights(tracker: Tracker, spec: Spec, journal: Journal, folder: Path) -> No
     """The weights of the best trials, and of the winner's confirmation runs, as artifacts of their runs."""
     import torch
 
-    searched = [r for r in journal.records.values() if r.phase == "search"]
-    best = leaders(searched, spec.objective.metric, spec.objective.maximize)[: spec.kept]
-    runs = [*best, *(run for c in confirmed(spec, journal)[:1] for run in c.runs)]
+    runs = [*_best(spec, journal)[: spec.kept], *(run for c in confirmed(spec, journal)[:1] for run in c.runs)]
     with tempfile.TemporaryDirectory() as temporary:
         for record in runs:
             state = torch.load(folder / "checkpoints" / f"{record.id}.pt", map_location="cpu", weights_only=True)
@@ -59,32 +75,48 @@ def _weights(tracker: Tracker, spec: Spec, journal: Journal, folder: Path) -> No
 
 
 def _register(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource, folder: Path) -> None:
-    """The winner as a model version with the alias `champion`: one that takes uint8 images and normalises them itself."""
+    """The winner as a model version with the alias `champion`: it takes uint8 images and normalises them itself.
+
+    It is saved as a traced graph, which needs neither this project nor trust in a pickle to be loaded.
+    """
     import mlflow
     import torch
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
 
-    import trainables
     from trainables.config import TrainConfig
     from trainables.loader import normalization
     from trainables.predictor import Predictor
     from trainables.state import TrainState
 
-    searched = [r for r in journal.records.values() if r.phase == "search"]
     found = confirmed(spec, journal)
-    winner = found[0].runs[0] if found else leaders(searched, spec.objective.metric, spec.objective.maximize)[0]
+    winner = found[0].runs[0] if found else _best(spec, journal)[0]
     config, data = TrainConfig.of(winner.params), source.load()
     cpu = torch.device("cpu")
     state = TrainState.create(config, data.input_shape, len(data.classes), cpu)
     state.load(folder / "checkpoints" / f"{winner.id}.pt", cpu)
     model = Predictor(state.model, *normalization(data, config)).eval()
+    images = TensorSpec(np.dtype(np.uint8), (-1, *data.input_shape), "images")
+    probabilities = TensorSpec(np.dtype(np.float32), (-1, len(data.classes)), "probabilities")
     mlflow.set_tracking_uri(tracker.uri)
-    with mlflow.start_run(run_id=tracker.run_id(winner.id)):
-        logged = mlflow.pytorch.log_model(
-            model,
-            name="model",
-            registered_model_name=spec.tracking.register_as,
-            code_paths=[str(Path(next(iter(trainables.__path__))))],
-            pip_requirements=["torch", "torchvision", "numpy"],
-        )
-    version: Any = logged.registered_model_version
-    tracker.client.set_registered_model_alias(spec.tracking.register_as, "champion", str(version))
+    run_id = tracker.run_id(winner.id)
+    try:
+        with mlflow.start_run(run_id=run_id), warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            logged = mlflow.pytorch.log_model(
+                model,
+                name="model",
+                registered_model_name=spec.tracking.register_as,
+                signature=ModelSignature(Schema([images]), Schema([probabilities])),
+                input_example=data.test_images[:2].transpose(0, 3, 1, 2),
+                pip_requirements=["torch", "numpy"],
+            )
+    finally:  # start_run opens it again, and closes it as failed if this did
+        tracker.client.set_terminated(run_id, "FINISHED")
+    version = str(logged.registered_model_version)
+    tracker.client.set_registered_model_alias(spec.tracking.register_as, "champion", version)
+
+
+def _best(spec: Spec, journal: Journal) -> list[TrialRecord]:
+    searched = (r for r in journal.records.values() if r.phase == "search")
+    return leaders(searched, spec.objective.metric, spec.objective.maximize)

@@ -36,12 +36,37 @@ def _parser() -> argparse.ArgumentParser:
         description="Search hyperparameters as a spec says, and log every trial to MLflow.",
     )
     parser.add_argument("spec", type=Path, help="YAML file, such as spaces/lenet.yaml")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the spec: --set space.lr=1e-3")
-    parser.add_argument("--dry-run", action="store_true", help="show what would run, check data, models and tracking, train nothing")
-    parser.add_argument("--resume", nargs="?", const="latest", metavar="ID", help="go on with the latest search of this spec, or with the one named")
-    parser.add_argument("--in-process", action="store_true", help="one trial after the other in this process, without Ray: for debugging")
-    parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("SEARCH_DATA_DIR", "data")), help="where data sets are (default: SEARCH_DATA_DIR, else ./data)")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="where searches keep their state (default: ./results)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key of the spec: --set space.lr=1e-3",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what would run, check data, models and tracking, train nothing"
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="latest",
+        metavar="ID",
+        help="go on with the latest search of this spec, or with the one named",
+    )
+    parser.add_argument(
+        "--in-process",
+        action="store_true",
+        help="one trial after the other in this process, without Ray: for debugging",
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(os.environ.get("SEARCH_DATA_DIR", "data")),
+        help="where data sets are (default: SEARCH_DATA_DIR, else ./data)",
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="where searches keep their state (default: ./results)"
+    )
     parser.add_argument("--address", help="of a Ray cluster to run on (default: RAY_ADDRESS, else this machine alone)")
     return parser
 

@@ -42,18 +42,29 @@ def problems(name: str, space: Space) -> list[Problem]:
     if name == "grid":
         endless = [p for p in space.parameters if p.values is None]
         found += [
-            Problem(f"space.{p.key}.{p.kind}", "the grid sampler needs values that can be counted: use grid, choice or int, or another sampler")
+            Problem(
+                f"space.{p.key}.{p.kind}",
+                "the grid sampler needs values that can be counted: use grid, choice or int, or another sampler",
+            )
             for p in endless
         ]
         if not space.parameters:
-            found.append(Problem("sampler.name", "the grid sampler has nothing to cross: give a key of the space a grid"))
+            found.append(
+                Problem("sampler.name", "the grid sampler has nothing to cross: give a key of the space a grid")
+            )
     elif name == "cmaes":
         found += [
-            Problem(f"space.{key}.grid", "cmaes cannot be crossed with a grid, it learns only from its own proposals: use tpe, random, gp or grid")
+            Problem(
+                f"space.{key}.grid",
+                "cmaes cannot be crossed with a grid, it learns from its own proposals only: use tpe, random or gp",
+            )
             for key in grid
         ]
         conditional = [p.key for p in space.parameters if p.when]
-        found += [Problem(f"space.{key}.when", "cmaes cannot search conditional keys: use tpe, random or gp") for key in conditional]
+        found += [
+            Problem(f"space.{key}.when", "cmaes cannot search conditional keys: use tpe, random or gp")
+            for key in conditional
+        ]
         if not any(p.kind in ("uniform", "loguniform", "int", "logint") for p in space.parameters):
             found.append(Problem("sampler.name", "cmaes needs at least one numeric range: use tpe or random"))
     return found
@@ -104,7 +115,10 @@ class _StudyAtEpoch:
         shown = []
         for trial in trials:
             if trial in seen:
-                if max(trial.intermediate_values) < epoch and np.isfinite(list(trial.intermediate_values.values())).all():
+                if (
+                    max(trial.intermediate_values) < epoch
+                    and np.isfinite(list(trial.intermediate_values.values())).all()
+                ):
                     continue
                 value = trial.intermediate_values.get(epoch, np.nan)
                 trial = _complete(trial, value if np.isfinite(value) else worst)

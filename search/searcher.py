@@ -7,6 +7,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search import samplers
@@ -35,8 +36,10 @@ class StudySearcher:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.spec = spec
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_NoLock(str(path))))
-        direction = "maximize" if spec.objective.maximize else "minimize"
-        self.study = optuna.create_study(storage=storage, study_name=spec.name, direction=direction, load_if_exists=True)
+        direction = StudyDirection.MAXIMIZE if spec.objective.maximize else StudyDirection.MINIMIZE
+        self.study = optuna.create_study(
+            storage=storage, study_name=spec.name, direction=direction, load_if_exists=True
+        )
         self._running: dict[int, optuna.Trial] = {}
         self._given = self._plan()
 

@@ -18,7 +18,6 @@ from search.schedulers import Asha
 from search.trial import Task
 from trainables.config import TrainConfig
 
-
 HOPELESS = 5
 """So many failures at the very start end a session."""
 

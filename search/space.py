@@ -121,7 +121,9 @@ def parse(entries: Mapping[str, Any]) -> tuple[Space, list[Problem]]:
     for key, entry in entries.items():
         if not isinstance(entry, dict):
             if isinstance(entry, list):
-                problems.append(Problem(f"space.{key}", "a list must say how it is searched: {choice: [...]} or {grid: [...]}"))
+                problems.append(
+                    Problem(f"space.{key}", "a list must say how it is searched: {choice: [...]} or {grid: [...]}")
+                )
             else:
                 constants[key] = entry
             continue
@@ -138,7 +140,12 @@ def _parameter(
 ) -> Parameter | None:
     where = f"space.{key}"
     unknown = [name for name in entry if name not in (*KINDS, "when")]
-    problems += [Problem(where, f"unknown word {name!r}{nearest(str(name), [*KINDS, 'when'])}; there is: {', '.join(KINDS)}, when") for name in unknown]
+    problems += [
+        Problem(
+            where, f"unknown word {name!r}{nearest(str(name), [*KINDS, 'when'])}; there is: {', '.join(KINDS)}, when"
+        )
+        for name in unknown
+    ]
     kinds = [name for name in entry if name in KINDS]
     if len(kinds) != 1 and not unknown:
         problems.append(Problem(where, f"needs exactly one of {', '.join(KINDS)}"))
@@ -165,12 +172,23 @@ def _when(
         allowed = tuple(wanted) if isinstance(wanted, list) else (wanted,)
         if name not in known:
             listed = ", ".join(known) or "none"
-            problems.append(Problem(f"{where}.when.{name}", f"no key {name!r} stands before this one in the space{nearest(str(name), list(known))}; earlier keys: {listed}"))
+            problems.append(
+                Problem(
+                    f"{where}.when.{name}",
+                    f"no key {name!r} stands before this one in the space{nearest(str(name), list(known))}; "
+                    f"earlier keys: {listed}",
+                )
+            )
             continue
         possible = known[name]
         never = [value for value in allowed if possible is not None and value not in possible]
         if never:
-            problems.append(Problem(f"{where}.when.{name}", f"{name} never is {never[0]!r}; its values: {', '.join(map(str, possible or ()))}"))
+            problems.append(
+                Problem(
+                    f"{where}.when.{name}",
+                    f"{name} never is {never[0]!r}; its values: {', '.join(map(str, possible or ()))}",
+                )
+            )
         result[name] = allowed
     return result
 

@@ -3,10 +3,11 @@
 import hashlib
 import inspect
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 import trainables.datasets
 import trainables.models
@@ -15,6 +16,8 @@ from search.errors import Problem, UserError
 from search.space import Space
 from trainables import folder
 from trainables.config import FIELDS, applies, problem
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
 class Section(BaseModel):
@@ -37,6 +40,11 @@ class DataSpec(Section):
     offline_substitute: str | None = None
     """The data set to use, loudly, where the real one is not there and cannot be fetched."""
 
+    @field_validator("name", "offline_substitute")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        return name if name is None else _listed(name, tuple(folder.names(trainables.datasets)), "data set")
+
 
 class ObjectiveSpec(Section):
     """`objective`: what is made better."""
@@ -54,7 +62,9 @@ class ObjectiveSpec(Section):
     def _mode_fits(self) -> "ObjectiveSpec":
         wanted = "max" if self.maximize else "min"
         if self.mode not in (None, wanted):
-            raise ValueError(f"{self.metric} is better when it is {'larger' if self.maximize else 'smaller'}: set mode: {wanted}")
+            raise ValueError(
+                f"{self.metric} is better when it is {'larger' if self.maximize else 'smaller'}: set mode: {wanted}"
+            )
         return self
 
 
@@ -88,7 +98,9 @@ class SchedulerSpec(Section):
     @model_validator(mode="after")
     def _grace(self) -> "SchedulerSpec":
         if self.name == "asha" and self.max_epochs < self.grace_period:
-            raise ValueError(f"max_epochs {self.max_epochs} is below grace_period {self.grace_period}: raise one or lower the other")
+            raise ValueError(
+                f"max_epochs {self.max_epochs} is below grace_period {self.grace_period}: raise one or lower the other"
+            )
         return self
 
 
@@ -132,7 +144,8 @@ class Spec(Section):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    name: str
+    """Of the MLflow experiment and of the folder of results."""
     data: DataSpec
     space: Space
     objective: ObjectiveSpec
@@ -170,7 +183,9 @@ class Spec(Section):
     @property
     def hash(self) -> str:
         """Digest of the content: equal for equal searches."""
-        return hashlib.blake2b(json.dumps(self.content, sort_keys=True, default=str).encode(), digest_size=6).hexdigest()
+        return hashlib.blake2b(
+            json.dumps(self.content, sort_keys=True, default=str).encode(), digest_size=6
+        ).hexdigest()
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -200,14 +215,18 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
     if not problems:
         spec, problems = parse(content, str(path), lines)
     if problems:
-        raise UserError(problems, path, lines)
+        raise UserError(sorted(problems, key=lambda p: lines.get(p.key.split(".")[0], 0)), path, lines)
     assert spec is not None  # noqa: S101 (for the type checker: without problems there is a spec)
     return spec
 
 
 def parse(content: dict[str, Any], source: str, lines: dict[str, int]) -> tuple[Spec | None, list[Problem]]:
     """A spec from a mapping, or everything that is wrong with it."""
-    problems = [Problem(str(key), f"unknown key{folder.nearest(str(key), list(KEYS))}; there is: {', '.join(KEYS)}") for key in content if key not in KEYS]
+    problems = [
+        Problem(str(key), f"unknown key{folder.nearest(str(key), list(KEYS))}; there is: {', '.join(KEYS)}")
+        for key in content
+        if key not in KEYS
+    ]
     sections = {name: _section(name, kind, content, problems) for name, kind in SECTIONS.items()}
     name = _name(content, problems)
     entries = content.get("space", {})
@@ -226,7 +245,15 @@ def parse(content: dict[str, Any], source: str, lines: dict[str, int]) -> tuple[
     problems += _cross_problems(sections, parsed, entries)
     if problems:
         return None, problems
-    return Spec.model_construct(name=name, space=parsed, source=source, lines=lines, content=content, **sections), []
+    fields: dict[str, Any] = {
+        "name": name,
+        "space": parsed,
+        "source": source,
+        "lines": lines,
+        "content": content,
+        **sections,
+    }
+    return Spec.model_construct(**fields), []
 
 
 def _section(name: str, kind: type[Section], content: dict, problems: list[Problem]) -> Section | None:
@@ -252,32 +279,37 @@ def _keys(kind: type[Section]) -> list[str]:
 def _from_pydantic(section: str, kind: type[Section], error: ValidationError) -> list[Problem]:
     """One problem a key; of the branches of a union (`auto` or a number) the texts are joined."""
     texts: dict[str, list[str]] = {}
+    given: dict[str, str] = {}
     for item in error.errors():
         key = ".".join([section, *map(str, item["loc"][:1])])
+        message = (
+            item["msg"]
+            .removeprefix("Value error, ")
+            .replace("Input should be ", "")
+            .replace("a valid integer", "a whole number")
+            .replace("a valid ", "a ")
+        )
         if item["type"] == "extra_forbidden":
             unknown = str(item["loc"][0])
-            text = f"unknown key{folder.nearest(unknown, _keys(kind))}; there is: {', '.join(_keys(kind))}"
+            message = f"unknown key{folder.nearest(unknown, _keys(kind))}; there is: {', '.join(_keys(kind))}"
         elif item["type"] == "missing":
-            text = "is missing"
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            text = message[0].lower() + message[1:]
-            if item["type"] != "value_error":
-                text += f", not {item['input']!r}"
-        texts.setdefault(key, []).append(text)
-    return [Problem(key, " or ".join(dict.fromkeys(lines))) for key, lines in texts.items()]
+            message = "is missing"
+        elif item["type"] != "value_error":
+            given[key] = f", not {item['input']!r}"
+        texts.setdefault(key, []).append(message)
+    return [
+        Problem(key, ("must be " if key in given else "") + " or ".join(dict.fromkeys(lines)) + given.get(key, ""))
+        for key, lines in texts.items()
+    ]
 
 
 def _name(content: dict, problems: list[Problem]) -> str:
-    try:
-        only_name = create_model("OnlyName", __base__=Section, name=(Spec.__annotations__["name"], ...))
-        only_name.model_validate({"name": content["name"]})
-        return content["name"]
-    except KeyError:
+    name = content.get("name")
+    if name is None:
         problems.append(Problem("name", "is missing: it names the MLflow experiment"))
-    except ValidationError:
-        problems.append(Problem("name", f"must be letters, digits, '-', '_' and '.', not {content['name']!r}"))
-    return ""
+    elif not isinstance(name, str) or not re.fullmatch(NAME, name):
+        problems.append(Problem("name", f"must be letters, digits, '-', '_' and '.', not {name!r}"))
+    return str(name)
 
 
 def _space_problems(parsed: Space) -> list[Problem]:
@@ -289,10 +321,17 @@ def _space_problems(parsed: Space) -> list[Problem]:
         if key == "model":
             continue
         if key in FIELDS:
-            problems += [Problem(f"space.{key}", text) for text in dict.fromkeys(filter(None, (problem(key, v) for v in possible)))]
+            problems += [
+                Problem(f"space.{key}", text)
+                for text in dict.fromkeys(filter(None, (problem(key, v) for v in possible)))
+            ]
         elif key not in options:
             known = [*FIELDS, *sorted(options)]
-            problems.append(Problem(f"space.{key}", f"unknown hyperparameter{folder.nearest(key, known)}; there is: {', '.join(known)}"))
+            problems.append(
+                Problem(
+                    f"space.{key}", f"unknown hyperparameter{folder.nearest(key, known)}; there is: {', '.join(known)}"
+                )
+            )
     problems += [p for parameter in parsed.parameters if (p := _no_effect(parameter, parsed, options))]
     return problems
 
@@ -322,7 +361,10 @@ def _no_effect(parameter: space.Parameter, parsed: Space, options: dict[str, set
         if not all(applies(value, allowed) for value in possible):
             fits = [value for value in possible if applies(value, allowed)] or list(allowed)
             listed = fits[0] if len(fits) == 1 else fits
-            return Problem(f"space.{parameter.key}", f"has an effect only where {key} is {' or '.join(map(str, fits))}: add when: {{{key}: {listed}}}")
+            return Problem(
+                f"space.{parameter.key}",
+                f"has an effect only where {key} is {' or '.join(map(str, fits))}: add when: {{{key}: {listed}}}",
+            )
     return None
 
 
@@ -334,35 +376,40 @@ def _cross_problems(sections: dict[str, Section | None], parsed: Space, entries:
         problems += samplers.problems(sampler.name, parsed)
         needs_budget = sampler.name != "grid" and parsed.sampled
         if isinstance(budget, BudgetSpec) and budget.trials is None and needs_budget:
-            problems.append(Problem("budget.trials", f"is missing: {sampler.name} needs to know how many trials to make"))
+            problems.append(
+                Problem("budget.trials", f"is missing: {sampler.name} needs to know how many trials to make")
+            )
     if isinstance(scheduler, SchedulerSpec) and "epochs" in entries:
         longest = max((v for v in parsed.possible("epochs") if isinstance(v, int)), default=0)
         if longest > scheduler.max_epochs:
-            problems.append(Problem("space.epochs", f"reaches {longest}, above scheduler.max_epochs {scheduler.max_epochs}: raise that"))
+            problems.append(
+                Problem(
+                    "space.epochs", f"reaches {longest}, above scheduler.max_epochs {scheduler.max_epochs}: raise that"
+                )
+            )
     if isinstance(data, DataSpec):
         problems += _data_problems(data)
     return problems
 
 
 def _data_problems(data: DataSpec) -> list[Problem]:
-    problems: list[Problem] = []
-    for key, name in (("name", data.name), ("offline_substitute", data.offline_substitute)):
-        if name is not None:
-            try:
-                load = folder.module(trainables.datasets, name).load
-            except folder.UnknownName as error:
-                problems.append(Problem(f"data.{key}", str(error)))
-                continue
-            taken = inspect.signature(load).parameters
-            if key == "name":
-                given = data.model_dump(include={"folder", "image_size"}, exclude_none=True)
-                problems += [Problem(f"data.{k}", f"{name} does not take it: remove it") for k in given if k not in taken]
-            needed = [k for k, p in taken.items() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
-            if key == "name" and any(getattr(data, k) is None for k in needed):
-                problems.append(Problem(f"data.{needed[0]}", f"is missing: {name} needs it"))
-            elif key == "offline_substitute" and needed:
-                problems.append(Problem(f"data.{key}", f"{name} cannot stand in: it needs data.{needed[0]}"))
+    """Options that the data set does not take, or needs and lacks."""
+    given = data.model_dump(include={"folder", "image_size"}, exclude_none=True)
+    taken, needed = _load_options(data.name)
+    problems = [Problem(f"data.{key}", f"{data.name} does not take it: remove it") for key in given if key not in taken]
+    problems += [Problem(f"data.{key}", f"is missing: {data.name} needs it") for key in needed if key not in given]
+    if data.offline_substitute and (lacks := _load_options(data.offline_substitute)[1]):
+        problems.append(
+            Problem("data.offline_substitute", f"{data.offline_substitute} cannot stand in: it needs data.{lacks[0]}")
+        )
     return problems
+
+
+def _load_options(data_set: str) -> tuple[list[str], list[str]]:
+    """The keyword arguments of a data set's `load`, and those of them that it needs."""
+    parameters = inspect.signature(folder.module(trainables.datasets, data_set).load).parameters.values()
+    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return [p.name for p in keywords], [p.name for p in keywords if p.default is p.empty]
 
 
 def _override(content: dict, override: str) -> Problem | None:

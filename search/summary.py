@@ -1,7 +1,9 @@
-"""What the person sees at the end: the best settings, the top trials, the confirmation, and where to look further."""
+"""What the person sees at the end: the best settings, the top trials, and their confirmation."""
 
+import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
@@ -27,42 +29,47 @@ def show(console: Console, spec: Spec, journal: Journal, source: DataSource) -> 
     if source.substitute_for:
         console.print(substitute_warning(source))
     if not ranked:
-        console.print("[red]No trial has a result.[/] The reasons stand above, and under errors/ in the search's folder.")
+        console.print("No trial has finished: there is no result yet.")
         return
     found = confirmed(spec, journal)
-    console.print(_settings(spec, found[0].params if found else ranked[0].params, "Best settings" + (" (confirmed)" if found else "")))
-    console.print(_top(spec, ranked[:TOP]))
+    searched = [p.key for p in spec.space.parameters if p.key != "seed"]
+    if searched:
+        best = found[0].params if found else ranked[0].params
+        console.print(_settings(searched, best, "Best settings, confirmed" if found else "Best settings"))
+    console.print(_top(spec, searched, ranked))
     if found:
         console.print(_confirmation(spec, found))
-        console.print(Text(protocol(spec), "dim"))
+    console.print(Text(protocol(spec), "dim"))
 
 
 def substitute_warning(source: DataSource) -> Panel:
     """That the figures are not those of the data set that was asked for."""
     return Panel(
-        f"{source.substitute_for} could not be found or downloaded. Everything here was trained on [bold]{source.name}[/] instead: "
-        f"no figure says anything about {source.substitute_for}.",
+        f"{source.substitute_for} could not be found or downloaded. Everything here was trained on "
+        f"[bold]{source.name}[/] instead: no figure says anything about {source.substitute_for}.",
         title=f"NOT {source.substitute_for}",
         style="bold red",
     )
 
 
 def protocol(spec: Spec) -> str:
-    """How the test figures came about, in a sentence."""
+    """How the figures came about, in a sentence or two."""
+    parts = []
     if spec.data.validation == "test":
-        return "validation: test. Settings were chosen on the test set, as the publication did: its figures are too good."
-    n = spec.confirm.seeds if spec.confirm else 0
-    return (
-        f"Each was retrained on {n} fresh seed{'s' if n != 1 else ''}; the first is the best by {spec.objective.metric}. The test set was read for this table only. "
-        "± is the standard deviation over seeds."
-    )
+        parts.append("validation: test, as in the publication: settings were chosen on the test set, and val is test.")
+    if spec.confirm:
+        n = f"{spec.confirm.seeds} fresh seed{'s' if spec.confirm.seeds != 1 else ''}"
+        parts.append(f"Confirmed: retrained on {n}; the first is the best by mean {spec.objective.metric}.")
+        if spec.data.validation != "test":
+            parts.append("The test set was read for this alone.")
+    return " ".join([*parts, "± is the standard deviation over seeds."])
 
 
-def percent(metric: str, mean: float, spread: float | None) -> str:
-    """An accuracy as `62.66 ± 0.31 %`, a loss as `1.093 ± 0.012`."""
+def percent(metric: str, values: list[float]) -> str:
+    """The mean of an accuracy as `62.66 ± 0.31 %`, of a loss as `1.0930 ± 0.0121`; one value has no ±."""
     scale, digits, unit = (100, 2, " %") if metric.endswith("accuracy") else (1, 4, "")
-    text = f"{scale * mean:.{digits}f}"
-    return text + (f" ± {scale * spread:.{digits}f}" if spread is not None else "") + unit
+    text = f"{scale * statistics.fmean(values):.{digits}f}"
+    return text + (f" ± {scale * statistics.stdev(values):.{digits}f}" if len(values) > 1 else "") + unit
 
 
 def _counts(records: Iterable[TrialRecord]) -> str:
@@ -71,33 +78,51 @@ def _counts(records: Iterable[TrialRecord]) -> str:
     return f"{sum(counts.values())} trials ({', '.join(parts)})" if parts else "no trials"
 
 
-def _settings(spec: Spec, params: dict, title: str) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False, box=None)
-    for key in [p.key for p in spec.space.parameters if p.key in params] or ["model", "lr", "batch_size"]:
-        value = params[key]
-        table.add_row(f"  {key}", f"[bold]{value:.6g}[/]" if isinstance(value, float) else f"[bold]{value}[/]")
+def _settings(searched: list[str], params: Mapping[str, Any], title: str) -> Table:
+    table = Table("", "", title=title, title_justify="left", title_style="italic", show_header=False, box=None)
+    table.min_width = len(title)
+    for key in searched:
+        if key in params:
+            table.add_row(f"  {key}", f"[bold]{_shown(params[key], 6)}[/]")
     return table
 
 
-def _top(spec: Spec, ranked: list[TrialRecord]) -> Table:
+def _top(spec: Spec, searched: list[str], ranked: list[TrialRecord]) -> Table:
+    """The best trials, or the best settings with their spread where the search repeats them over seeds."""
     metric = spec.objective.metric
-    searched = [p.key for p in spec.space.parameters]
-    table = Table(title=f"Top trials by {metric}", title_justify="left", header_style="bold")
-    for heading in ("trial", metric, "epochs", "outcome", *searched):
-        table.add_column(heading, justify="left" if heading in ("outcome", "model") else "right")
-    for record in ranked:
-        values = [record.params.get(key, "-") for key in searched]
-        shown = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in values]
-        table.add_row(str(record.number), percent(metric, record.last[metric], None), str(len(record.epochs)), str(record.outcome), *shown)
+    repeated = any(p.key == "seed" for p in spec.space.parameters)
+    groups: dict[tuple, list[TrialRecord]] = {}
+    for r in ranked:
+        groups.setdefault(tuple(r.params.get(key) for key in searched) if repeated else (r.id,), []).append(r)
+    sign = -1 if spec.objective.maximize else 1
+    best = sorted(groups.values(), key=lambda rs: sign * statistics.fmean(r.last[metric] for r in rs))
+    title = f"Settings by mean {metric} over seeds" if repeated else f"Top trials by {metric}"
+    table = _table(title, "n" if repeated else "trial", metric, "epochs", "outcome", *searched)
+    for rs in best if repeated else best[:TOP]:
+        table.add_row(
+            str(len(rs) if repeated else rs[0].number),
+            percent(metric, [r.last[metric] for r in rs]),
+            "/".join(sorted({str(len(r.epochs)) for r in rs})),
+            "/".join(sorted({str(r.outcome) for r in rs})),
+            *(_shown(rs[0].params.get(key, "-"), 4) for key in searched),
+        )
     return table
 
 
 def _confirmation(spec: Spec, found: list[Confirmed]) -> Table:
-    metric = spec.objective.metric
-    table = Table(title="Confirmed on fresh seeds", title_justify="left", header_style="bold")
-    for heading in ("trial", metric, "test accuracy", "n"):
-        table.add_column(heading, justify="right")
+    metrics = (spec.objective.metric, "test_accuracy")
+    table = _table("Confirmed on fresh seeds", "trial", *metrics, "n")
     for c in found:
-        shown = [percent(name, c.mean(name), c.spread(name)) for name in (metric, "test_accuracy")]
-        table.add_row(str(c.number), *shown, str(len(c.runs)))
+        table.add_row(str(c.number), *(percent(m, c.values(m)) for m in metrics), str(len(c.runs)))
     return table
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold", min_width=len(title))
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _shown(value: Any, digits: int) -> str:
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)

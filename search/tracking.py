@@ -25,6 +25,9 @@ METRICS_A_CALL, PARAMS_A_CALL = 1000, 100
 HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 """The client's own retries last minutes; ours begin from the journal."""
 
+MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag of an experiment: MLflow's UI then opens its pages for training, not those for language models."""
+
 Log = Any
 """An mlflow.MlflowClient: mlflow is imported by the thread, for it takes seconds."""
 
@@ -70,14 +73,16 @@ def _check_server(uri: str) -> None:
 class Tracker:
     """Sends a journal to MLflow until it is closed."""
 
-    def __init__(self, journal: Path, uri: str, experiment: str, tags: dict[str, str]):
+    def __init__(self, journal: Path, uri: str, experiment: str, tags: dict[str, str], first_metric: str):
         """Begin to send.
 
         Args:
-            tags: of the parent run and of every trial's; `search.id` among them.
+            tags: of the parent run and of every trial's; `search.id`, `data` and `data.fingerprint` among them.
+            first_metric: the one that MLflow's comparison shows unasked: it takes the first that was logged.
         """
         self.uri, self.experiment, self.tags = uri, experiment, tags
         self.journal = journal
+        self._first_metric = first_metric
         self.error: str | None = None
         """Why the last attempt to send failed, None when it did not."""
         self.experiment_id = self.parent_id = ""
@@ -140,7 +145,7 @@ class Tracker:
         found = self._found()
         parent = found.pop("", None)
         if parent is None:
-            parent = self._create(self.tags["search.id"], time.time(), {"phase": "whole"})
+            parent = self._create(f"search {self.tags['search.id']}", time.time(), {})
         else:
             self._client.update_run(parent, status="RUNNING")
         self._runs = found
@@ -152,7 +157,10 @@ class Tracker:
         token = None
         while True:
             page = self._client.search_runs(
-                [self.experiment_id], f"tags.`search.id` = '{self.tags['search.id']}'", max_results=1000, page_token=token
+                [self.experiment_id],
+                f"tags.`search.id` = '{self.tags['search.id']}'",
+                max_results=1000,
+                page_token=token,
             )
             runs |= {run.data.tags.get("search.trial_id", ""): run.info.run_id for run in page}
             token = page.token
@@ -160,7 +168,13 @@ class Tracker:
                 return runs
 
     def _create(self, name: str, started: float, tags: dict[str, str]) -> str:
-        run = self._client.create_run(self.experiment_id, start_time=int(started * 1000), tags={**self.tags, **tags}, run_name=name)
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        tags = {**self.tags, **tags}
+        run = self._client.create_run(self.experiment_id, start_time=int(started * 1000), tags=tags, run_name=name)
+        dataset = Dataset(tags["data"], tags["data.fingerprint"], "local", "{}")
+        used = DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+        self._client.log_inputs(run.info.run_id, [used])
         return run.info.run_id
 
     def _send(self) -> None:
@@ -179,7 +193,9 @@ class Tracker:
             elif event["event"] == "end":
                 ends[event["id"]] = event
             elif event["event"] == "best":
-                self._client.log_metric(self.parent_id, f"best_{event['metric']}", event["value"], int(event["time"] * 1000), event["trial"])
+                self._client.log_metric(
+                    self.parent_id, f"best_{event['metric']}", event["value"], int(event["time"] * 1000), event["trial"]
+                )
         for trial, epochs in batches.items():
             self._log_metrics(self._runs[trial], epochs)
         for trial, end in ends.items():
@@ -188,7 +204,7 @@ class Tracker:
         self._offset = events[-1][1]
         temporary = self._state_file.with_suffix(".tmp")
         temporary.write_text(json.dumps({"offset": self._offset}))
-        os.replace(temporary, self._state_file)
+        temporary.replace(self._state_file)
 
     def _begin(self, event: Event) -> None:
         from mlflow.entities import Param
@@ -197,7 +213,12 @@ class Tracker:
         if trial in self._runs:
             self._client.update_run(self._runs[trial], status="RUNNING")
             return
-        tags = {"phase": event["phase"], "seed": str(event["params"]["seed"]), "search.trial_id": trial, "mlflow.parentRunId": self.parent_id}
+        tags = {
+            "phase": event["phase"],
+            "seed": str(event["params"]["seed"]),
+            "search.trial_id": trial,
+            "mlflow.parentRunId": self.parent_id,
+        }
         run_id = self._create(trial, event["time"], tags)
         params = [Param(key, str(value)) for key, value in event["params"].items()]
         for i in range(0, len(params), PARAMS_A_CALL):
@@ -210,7 +231,7 @@ class Tracker:
         metrics = [
             Metric(name, value, int(event["time"] * 1000), int(event["metrics"]["epoch"]))
             for event in epochs
-            for name, value in event["metrics"].items()
+            for name, value in sorted(event["metrics"].items(), key=lambda item: item[0] != self._first_metric)
             if name != "epoch"
         ]
         for i in range(0, len(metrics), METRICS_A_CALL):
@@ -234,7 +255,7 @@ def _experiment_id(client: Log, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return client.create_experiment(name)
+            return client.create_experiment(name, tags=MODEL_TRAINING)
         except MlflowException:
             experiment = client.get_experiment_by_name(name)
             if experiment is None:

@@ -86,4 +86,3 @@ class TrialRun:
             loss, accuracy = evaluate(self._state.model, self._loader.test(), autocast)
             result |= {"test_loss": loss, "test_accuracy": accuracy}
         return result
-

@@ -67,7 +67,8 @@ class _SearcherAdapter(_Unsaved, Searcher):
         super().__init__()
         self._phases = phases
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
+        """A task, None to ask again later, or FINISHED."""
         task = self._phases.next()
         if task is not None:
             return asdict(task)
@@ -114,7 +115,9 @@ class _Failures(_Unsaved, tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         error = trial.get_error() if hasattr(trial, "get_error") else None
-        self._phases.fail(trial.config["id"], f"its worker died, {trial.num_failures} times: {error or trial.error_file}")
+        self._phases.fail(
+            trial.config["id"], f"its worker died, {trial.num_failures} times: {error or trial.error_file}"
+        )
 
 
 def run(phases: Phases, *, cpu: int, gpu: float, retries: int, interrupted: Callable[[], bool] = lambda: False) -> None:

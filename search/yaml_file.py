@@ -16,7 +16,9 @@ class _Loader(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and keys.count(key.value) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is given twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is given twice", key.start_mark
+                )
         return super().construct_mapping(node, deep)
 
 
@@ -34,7 +36,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError([Problem("", "no such file; the specs that come with the project are in spaces/")], path) from None
+        raise UserError(
+            [Problem("", "no such file; the specs that come with the project are in spaces/")], path
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError([Problem("", f"cannot be read: {error}")], path) from error
     try:
@@ -47,7 +51,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         place = f"{path}:{mark.line + 1}" if mark else path
         raise UserError([Problem("", f"not valid YAML: {what}")], place) from error
     if not isinstance(content, dict):
-        raise UserError([Problem("", "must be a mapping of keys such as name, data and space; see spaces/quickstart.yaml")], path)
+        raise UserError(
+            [Problem("", "must be a mapping of keys such as name, data and space; see spaces/quickstart.yaml")], path
+        )
     return content, _lines(node, "")
 
 
@@ -59,7 +65,7 @@ def value(text: str) -> Any:
         return text
 
 
-def _lines(node: yaml.Node, prefix: str) -> dict[str, int]:
+def _lines(node: yaml.Node | None, prefix: str) -> dict[str, int]:
     lines: dict[str, int] = {}
     if isinstance(node, yaml.MappingNode):
         for key, child in node.value:

@@ -92,7 +92,7 @@ def _write(folder: Path, decoded: Decoded) -> None:
         mean, std = _statistics(decoded.train_images)
         meta = {"classes": decoded.classes, "mean": mean, "std": std, "fingerprint": fingerprint.hexdigest()}
         (temporary / "meta.json").write_text(json.dumps(meta))
-        os.rename(temporary, folder)
+        temporary.rename(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

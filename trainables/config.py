@@ -5,7 +5,7 @@ This module imports nothing heavy: specs are checked against it before torch is 
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -121,7 +121,7 @@ def applies(value: Any, allowed: tuple[Any, ...]) -> bool:
 def problem(name: str, value: Any) -> str | None:
     """What is wrong with one value of one field, or None."""
     spec = FIELDS[name]
-    kind = type(spec.default) if spec.default is not MISSING else str
+    kind = type(spec.default)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
@@ -138,7 +138,7 @@ def problem(name: str, value: Any) -> str | None:
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
 
 
-def _bounds_problem(value: float, low: float, high: float, open_low: bool) -> str | None:
+def _bounds_problem(value: Any, low: float, high: float, open_low: bool) -> str | None:
     if not math.isfinite(value):
         return f"must be finite, not {value!r}"
     if value < low or value > high or (open_low and value == low):
@@ -148,7 +148,7 @@ def _bounds_problem(value: float, low: float, high: float, open_low: bool) -> st
     return None
 
 
-def _augment_problem(value: str) -> str | None:
+def _augment_problem(value: Any) -> str | None:
     unknown = [part for part in value.split("+") if part not in AUGMENTATIONS]
     if value != "none" and unknown:
         known = ", ".join(AUGMENTATIONS)

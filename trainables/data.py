@@ -69,11 +69,17 @@ def split(data: ImageData, *, validation: float | None, train_fraction: float, s
         np.random.default_rng([seed, label]).shuffle(members)
         n_held_out = round(validation * len(members)) if validation is not None else 0
         if validation is not None and n_held_out == 0:
-            raise DataError(f"validation {validation:g} leaves class {name!r} ({len(members)} images) none to validate on")
+            raise DataError(
+                f"validation {validation:g} leaves class {name!r} ({len(members)} images) none to validate on"
+            )
         rest = members[n_held_out:]
         n_train = round(train_fraction * len(rest))
         if n_train == 0:
-            raise DataError(f"train_fraction {train_fraction:g} leaves class {name!r} ({len(rest)} images) none to train on")
+            raise DataError(
+                f"train_fraction {train_fraction:g} leaves class {name!r} ({len(rest)} images) none to train on"
+            )
         held_out.append(members[:n_held_out])
         train.append(rest[:n_train])
-    return Split(data, np.sort(np.concatenate(train)), None if validation is None else np.sort(np.concatenate(held_out)))
+    return Split(
+        data, np.sort(np.concatenate(train)), None if validation is None else np.sort(np.concatenate(held_out))
+    )

@@ -14,7 +14,12 @@ from trainables.config import TrainConfig
 def sgd(params: Iterable[nn.Parameter], config: TrainConfig) -> optim.Optimizer:
     """Stochastic gradient descent with (Nesterov) momentum and L2 penalty."""
     return optim.SGD(
-        params, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, weight_decay=config.weight_decay, fused=True
+        params,
+        lr=config.lr,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+        fused=True,
     )
 
 

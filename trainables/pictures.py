@@ -29,7 +29,9 @@ def list_classes(folder: Path) -> dict[str, list[Path]]:
         raise DataMissing(f"{folder} has no sub-folders: put one sub-folder of pictures a class there")
     empty = [name for name, files in classes.items() if not files]
     if empty:
-        raise DataError(f"no pictures in {folder}/{empty[0]}: remove the folder, or add {', '.join(sorted(SUFFIXES))} files")
+        raise DataError(
+            f"no pictures in {folder}/{empty[0]}: remove the folder, or add {', '.join(sorted(SUFFIXES))} files"
+        )
     return classes
 
 
@@ -51,20 +53,24 @@ def decode(source: Path | bytes, *, where: str, size: int | None = None) -> np.n
         raise DataError(f"{where} is not a readable picture ({error}): replace or remove it") from error
 
 
-def decode_classes(classes: dict[str, list[Path]], names: Sequence[str], size: int | None) -> tuple[np.ndarray, np.ndarray]:
+def decode_classes(
+    classes: dict[str, list[Path]], names: Sequence[str], size: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     """All pictures of all classes: images uint8 [N, H, W, 3] and labels int64 [N] (indices into `names`).
 
     Raises:
         DataError: a picture cannot be read, or sizes differ and no `size` is given.
     """
-    images, labels = [], []
+    images: list[np.ndarray] = []
+    labels: list[int] = []
     for name, files in classes.items():
         for path in files:
             image = decode(path, where=str(path), size=size)
             if images and image.shape != images[0].shape:
                 first = f"{images[0].shape[1]}x{images[0].shape[0]}"
                 raise DataError(
-                    f"{path} is {image.shape[1]}x{image.shape[0]}, others are {first}: set data.image_size to resize all"
+                    f"{path} is {image.shape[1]}x{image.shape[0]}, others are {first}: "
+                    "set data.image_size to resize all"
                 )
             images.append(image)
             labels.append(names.index(name))

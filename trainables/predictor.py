@@ -7,6 +7,9 @@ from torch import nn
 class Predictor(nn.Module):
     """Takes uint8 images [B, C, H, W] (0..255) and returns class probabilities float32 [B, classes]."""
 
+    offset: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, model: nn.Module, offset: list[float], scale: list[float]):
         """Args: offset, scale: per channel, as `loader.normalization` gives them."""
         super().__init__()

@@ -46,7 +46,9 @@ class TrainState:
     """Of the last finished epoch."""
 
     @classmethod
-    def create(cls, config: TrainConfig, input_shape: tuple[int, int, int], num_classes: int, device: torch.device) -> "TrainState":
+    def create(
+        cls, config: TrainConfig, input_shape: tuple[int, int, int], num_classes: int, device: torch.device
+    ) -> "TrainState":
         """A fresh, seeded state; the same on every device.
 
         Raises:
@@ -65,7 +67,7 @@ class TrainState:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             torch.save(self._content(), temporary)
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 import fcntl
 import pickle
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 BATCHES = "cifar-10-batches-py"
 TRAIN_BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
 HOST = "www.cs.toronto.edu"
+
+Found = tuple[list[Path], Callable[[], Decoded]]
+"""The files of one form, and what reads them."""
 
 
 def load(root: Path) -> ImageData:
@@ -39,7 +43,7 @@ def load(root: Path) -> ImageData:
     return cached("cifar10", files, read)
 
 
-def _find_batches(root: Path):
+def _find_batches(root: Path) -> Found | None:
     place = next((p for p in (root / BATCHES, root / "cifar10" / BATCHES) if p.is_dir()), None)
     if place is None:
         return None
@@ -54,7 +58,7 @@ def _find_batches(root: Path):
     return train + test, read
 
 
-def _find_parquet(root: Path):
+def _find_parquet(root: Path) -> Found | None:
     place = root / "cifar10"
     train, test = sorted(place.rglob("train-*.parquet")), sorted(place.rglob("test-*.parquet"))
     if not train and not test:
@@ -69,7 +73,7 @@ def _find_parquet(root: Path):
     return train + test, read
 
 
-def _find_folders(root: Path):
+def _find_folders(root: Path) -> Found | None:
     place = root / "cifar10"
     if not (place / "train").is_dir() or not (place / "test").is_dir():
         return None
@@ -107,7 +111,9 @@ def _read_parquet(files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
             table = pyarrow.parquet.read_table(path, columns=["img", "label"])
         except (pyarrow.ArrowException, OSError, KeyError) as error:
             first_line = str(error).splitlines()[0]
-            raise DataError(f"{path} is not a readable parquet file of CIFAR-10 ({first_line}): fetch it again") from error
+            raise DataError(
+                f"{path} is not a readable parquet file of CIFAR-10 ({first_line}): fetch it again"
+            ) from error
         pictures = table["img"].combine_chunks().field("bytes")
         images += [decode(p.as_py(), where=f"{path}, row {row}") for row, p in enumerate(pictures)]
         labels.append(table["label"].to_numpy())

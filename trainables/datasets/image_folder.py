@@ -28,7 +28,9 @@ def load(root: Path, *, folder: str, image_size: int | None = None) -> ImageData
     """
     place = root / folder
     if not place.is_dir():
-        raise DataMissing(f"no folder {place}: put train/<class>/*.jpg and test/<class>/*.jpg there, or name another with data.folder")
+        raise DataMissing(
+            f"no folder {place}: put train/<class>/*.jpg and test/<class>/*.jpg there, or name another with data.folder"
+        )
     train = _first(place, TRAIN_FOLDERS)
     test = _first(place, TEST_FOLDERS)
     if (train is None) != (test is None):

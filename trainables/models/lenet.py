@@ -8,7 +8,9 @@ POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
-def build(input_shape: tuple[int, int, int], num_classes: int, *, pooling: str = "max", activation: str = "relu") -> nn.Module:
+def build(
+    input_shape: tuple[int, int, int], num_classes: int, *, pooling: str = "max", activation: str = "relu"
+) -> nn.Module:
     """Conv 6@5x5, pool 2, conv 16@5x5, pool 2, then fully connected 120, 84 and `num_classes`.
 
     Args:

@@ -1,0 +1,117 @@
+"""Fixtures shared by all tests: nothing of the user's is read or written."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+PROJECT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_world(tmp_path_factory: pytest.TempPathFactory):
+    """A cache of the session's own, and no tracking server or cluster of the user's."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SEARCH_CACHE_DIR", os.environ.get("SEARCH_TEST_CACHE_DIR", str(tmp_path_factory.mktemp("cache"))))
+    for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+        patch.delenv(name, raising=False)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets; tests that need it are skipped where SEARCH_DATA_DIR does not name one."""
+    root = os.environ.get("SEARCH_DATA_DIR")
+    if not root or not Path(root).is_dir():
+        pytest.skip("real data: SEARCH_DATA_DIR names no folder")
+    return Path(root)
+
+
+def write_picture_folders(
+    folder: Path, classes: tuple[str, ...], counts: dict[str, int], size: int = 32, seed: int = 0
+) -> Path:
+    """Made pictures `folder/<part>/<class>/<i>.png`; each class has a colour of its own, so it can be learned."""
+    random = np.random.default_rng(seed)
+    for part, count in counts.items():
+        for label, name in enumerate(classes):
+            place = folder / part / name
+            place.mkdir(parents=True)
+            for i in range(count):
+                pixels = random.integers(0, 60, (size, size, 3))
+                pixels[..., label % 3] += 20 * label % 196
+                Image.fromarray(pixels.astype(np.uint8)).save(place / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tracking_server(tmp_path_factory: pytest.TempPathFactory):
+    """The address of a real MLflow server on a free port, with a database and artifacts of its own."""
+    folder = tmp_path_factory.mktemp("mlflow-server")
+    server = TrackingServer(folder, free_port())
+    server.start()
+    yield server.uri
+    server.stop()
+
+
+class TrackingServer:
+    """A real `mlflow server` that can be stopped and started again on the same database and port."""
+
+    def __init__(self, folder: Path, port: int):
+        self.folder, self.port = folder, port
+        self.uri = f"http://127.0.0.1:{port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--workers", "1"]
+        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        # Without it the server starts seven more processes for jobs that are not used here.
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        self._log = open(self.folder / "server.log", "ab")  # noqa: SIM115 (closed by stop)
+        self._process = subprocess.Popen(
+            command, env=environment, stdout=self._log, stderr=self._log, start_new_session=True, cwd=self.folder
+        )
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=5):  # noqa: S310 (http)
+                    return
+            except OSError:
+                assert self._process.poll() is None, (self.folder / "server.log").read_text()
+                time.sleep(0.2)
+
+    def stop(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._log.close()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def write_spec(path: Path, **sections: object) -> Path:
+    """A small search on the digits, with some sections replaced."""
+    content = {
+        "name": path.stem,
+        "data": "digits",
+        "model": "lenet",
+        "space": {"lr": {"loguniform": [1e-4, 1e-1]}, "batch_size": {"choice": [32, 64]}},
+        "sampler": {"name": "random", "seed": 0},
+        "scheduler": {"name": "asha", "max_epochs": 4, "grace_period": 1, "reduction_factor": 2},
+        "budget": {"trials": 4},
+        "confirm": None,
+    }
+    path.write_text(yaml.safe_dump(content | sections))
+    return path

@@ -1,0 +1,229 @@
+"""The journal is the truth about a search: whatever happens to its writer, what it says stands."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search.journal import AlreadyRunning, Journal, TrialRecord, leaders, read
+from search.outcomes import Outcome
+
+PROJECT = Path(__file__).parents[2]
+
+
+def metrics(epoch: int, accuracy: float) -> dict[str, float]:
+    return {"epoch": epoch, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": accuracy}
+
+
+def write_a_search(path: Path) -> Journal:
+    """Two launches: a trial completed, one stopped, one interrupted and gone on with, one still running, one confirming."""
+    journal = Journal(path)
+    journal.append("launch", on="here")
+    for number in range(3):
+        journal.append("trial", id=f"t{number}", number=number, phase="search", params={"lr": 0.1 * number, "epochs": 2})
+        journal.append("epoch", id=f"t{number}", metrics=metrics(1, 0.5 + number / 10))
+    journal.append("end", id="t0", outcome=Outcome.STOPPED, reason="at rung 1", epoch=1)
+    journal.append("epoch", id="t1", metrics=metrics(2, 0.7))
+    journal.append("end", id="t1", outcome=Outcome.COMPLETED, reason="", epoch=2)
+    journal.append("best", id="t1", metric="val_accuracy", value=0.7, trial=1)
+    journal.append("end", id="t2", outcome=Outcome.INTERRUPTED, reason="the search was ended", epoch=1)
+    journal.append("launch", on="there")
+    journal.append("trial", id="t2", number=2, phase="search", params={"lr": 0.2, "epochs": 2})
+    journal.append("epoch", id="t2", metrics=metrics(2, float("nan")))
+    journal.append("trial", id="confirm-t1", number=1, phase="confirm", params={"lr": 0.1, "seed": 1000})
+    return journal
+
+
+def test_what_is_read_back_is_what_was_known_while_it_was_written(tmp_path):
+    journal = write_a_search(tmp_path / "journal.jsonl")
+    journal.close()
+    again = Journal(tmp_path / "journal.jsonl")
+    assert repr(again.records) == repr(journal.records)  # repr: a NaN is equal to a NaN
+    assert again.launches == journal.launches
+    assert again.seconds == journal.seconds
+
+
+def test_records_say_how_each_trial_stands(tmp_path):
+    records = write_a_search(tmp_path / "journal.jsonl").records
+    assert {id: (r.number, r.phase, r.outcome, sorted(r.epochs)) for id, r in records.items()} == {
+        "t0": (0, "search", Outcome.STOPPED, [1]),
+        "t1": (1, "search", Outcome.COMPLETED, [1, 2]),
+        "t2": (2, "search", None, [1, 2]),  # it goes on: what interrupted it is past
+        "confirm-t1": (1, "confirm", None, []),
+    }
+    assert records["t0"].reason == "at rung 1"
+    assert records["t1"].last == metrics(2, 0.7)
+    assert records["confirm-t1"].last == {}
+    assert records["t2"].reason == ""
+    assert records["t2"].ended is None
+    assert records["t0"].started <= records["t0"].ended
+
+
+def test_a_value_comes_back_exactly(tmp_path):
+    values = [0.1 + 0.2, 1e-300, -0.0, float("inf"), 5e-324]
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append("trial", id="t", number=0, phase="search", params={"lr": values[1], "name": 'ü "quoted"\nline', "flag": True, "none": None})
+    for epoch, value in enumerate(values, 1):
+        journal.append("epoch", id="t", metrics=metrics(epoch, value))
+    journal.close()
+    record = Journal(tmp_path / "journal.jsonl").records["t"]
+    assert [record.epochs[epoch]["val_accuracy"] for epoch in record.epochs] == values
+    assert record.params == {"lr": 1e-300, "name": 'ü "quoted"\nline', "flag": True, "none": None}
+
+
+def test_wall_time_counts_each_launch_from_its_first_event_to_its_last(tmp_path, monkeypatch):
+    clock = iter([100.0, 103.0, 110.0, 1000.0, 1005.0])
+    monkeypatch.setattr("search.journal.time.time", lambda: next(clock))
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append("launch", on="here")
+    journal.append("trial", id="t", number=0, phase="search", params={})
+    journal.append("epoch", id="t", metrics=metrics(1, 0.5))
+    journal.append("launch", on="there")
+    journal.append("epoch", id="t", metrics=metrics(2, 0.5))
+    assert journal.seconds == 10.0 + 5.0
+
+
+def test_listeners_hear_of_an_event_that_is_written_and_known_already(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    heard = []
+    journal.listeners.append(lambda event: heard.append((event["event"], set(journal.records), len(list(read(journal.path))))))
+    journal.append("launch", on="here")
+    journal.append("trial", id="t", number=0, phase="search", params={})
+    assert heard == [("launch", set(), 1), ("trial", {"t"}, 2)]
+
+
+def test_reading_goes_on_from_an_offset(tmp_path):
+    journal = write_a_search(tmp_path / "journal.jsonl")
+    everything = list(read(journal.path))
+    assert everything[-1][1] == journal.path.stat().st_size
+    for i, (_, offset) in enumerate(everything):
+        assert repr(list(read(journal.path, offset))) == repr(everything[i + 1 :])
+
+
+# What a killed writer leaves behind
+
+
+def test_half_a_last_line_is_dropped_wherever_it_breaks_off(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    write_a_search(path).close()
+    whole = path.read_bytes()
+    begins = whole.rindex(b"\n", 0, -1) + 1
+    path.write_bytes(whole[:begins])
+    before = Journal(path)
+    before.close()
+    for end in range(begins, len(whole)):
+        path.write_bytes(whole[:end])
+        journal = Journal(path)
+        assert repr(journal.records) == repr(before.records)
+        assert path.stat().st_size == begins
+        journal.close()
+
+
+def test_what_is_appended_after_half_a_line_can_be_read(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    write_a_search(path).close()
+    with open(path, "ab") as file:
+        file.write(b'{"event": "end", "id": "t2", "outc')
+    journal = Journal(path)
+    journal.append("end", id="t2", outcome=Outcome.COMPLETED, reason="", epoch=2)
+    journal.close()
+    assert Journal(path).records["t2"].outcome is Outcome.COMPLETED
+
+
+def test_a_reader_of_a_running_search_leaves_half_a_line_for_later(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"event": "launch", "time": 1}\n{"event": "tri')
+    events = list(read(path))
+    assert events == [({"event": "launch", "time": 1}, 31)]
+    assert path.stat().st_size == 45
+
+
+def test_an_empty_file_is_a_search_that_has_not_begun(tmp_path):
+    (tmp_path / "journal.jsonl").touch()
+    assert Journal(tmp_path / "journal.jsonl").records == {}
+
+
+# One driver at a time
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from search.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+journal.append("launch", on="there")
+print("held", flush=True)
+time.sleep(600)
+"""
+OPEN = """
+import sys
+from pathlib import Path
+from search.journal import AlreadyRunning, Journal
+try:
+    Journal(Path(sys.argv[1]))
+except AlreadyRunning as error:
+    print("refused:", error)
+"""
+
+
+def test_a_second_process_is_refused_and_told_which_folder_is_taken(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append("launch", on="here")
+    command = [sys.executable, "-c", OPEN, str(journal.path)]
+    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    assert answer.startswith("refused:")
+    assert str(tmp_path) in answer
+    assert len(list(read(journal.path))) == 1
+
+
+def test_a_killed_holders_lock_is_free_at_once_and_its_events_are_there(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(AlreadyRunning):
+            Journal(path)
+        os.kill(holder.pid, signal.SIGKILL)
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert len(Journal(path).launches) == 1
+
+
+def test_a_closed_journal_can_be_opened_again(tmp_path):
+    Journal(tmp_path / "journal.jsonl").close()
+    Journal(tmp_path / "journal.jsonl")
+
+
+# Who leads
+
+
+def record(number: int, outcome: Outcome | None, *values: float) -> TrialRecord:
+    epochs = {epoch: metrics(epoch, value) for epoch, value in enumerate(values, 1)}
+    return TrialRecord(f"t{number}", number, "search", {}, 0.0, epochs, outcome)
+
+
+def test_leaders_are_ranked_by_their_last_epoch_not_their_best():
+    records = [record(0, Outcome.COMPLETED, 0.9, 0.6), record(1, Outcome.COMPLETED, 0.1, 0.7), record(2, Outcome.STOPPED, 0.8)]
+    assert [r.number for r in leaders(records, "val_accuracy", maximize=True)] == [2, 1, 0]
+    assert [r.number for r in leaders(records, "val_accuracy", maximize=False)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_among_equals_the_longer_trained_leads_and_then_the_earlier(maximize):
+    records = [record(3, Outcome.STOPPED, 0.5), record(1, Outcome.STOPPED, 0.5), record(2, Outcome.COMPLETED, 0.4, 0.5)]
+    assert [r.number for r in leaders(records, "val_accuracy", maximize)] == [2, 1, 3]
+
+
+def test_only_trials_with_a_usable_value_lead():
+    records = [
+        record(0, Outcome.FAILED, 0.9),
+        record(1, Outcome.DIVERGED, 0.9),
+        record(2, Outcome.INTERRUPTED, 0.9),
+        record(3, None, 0.9),
+        record(4, Outcome.STOPPED),
+        record(5, Outcome.COMPLETED, 0.1),
+    ]
+    assert [r.number for r in leaders(records, "val_accuracy", maximize=True)] == [5]

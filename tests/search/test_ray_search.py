@@ -1,0 +1,306 @@
+"""Whole searches on real Ray processes, recorded by a real MLflow server; undisturbed, and killed in every way."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from conftest import PROJECT, write_spec
+from mlflow.tracking import MlflowClient
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from search.journal import Journal, TrialRecord, read
+from search.trial import Task, TrialRun
+
+pytestmark = pytest.mark.ray
+
+TIMED = {"epoch_seconds", "images_per_second", "peak_memory_mb"}
+RECORDED = {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", *TIMED}
+
+
+class Search:
+    """The command as a person runs it, in a folder of its own."""
+
+    def __init__(self, folder: Path, spec: Path, uri: str):
+        self.folder, self.spec, self.uri = folder, spec, uri
+        self.pids: set[int] = set()
+
+    def start(self, *options: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "search.run", str(self.spec), "--address", "local", *options]
+        environment = os.environ | {
+            "PYTHONPATH": str(PROJECT),
+            "MLFLOW_TRACKING_URI": self.uri,
+            "HOME": str(self.folder),  # Ray writes a token there
+        }
+        self.process = subprocess.Popen(
+            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        return self.process
+
+    def finish(self, process: subprocess.Popen) -> str:
+        """Wait for the end, noting the workers' process ids; what it printed."""
+        while process.poll() is None:
+            self.pids |= set(self.workers(process))
+            time.sleep(0.05)
+        return process.stdout.read()
+
+    @staticmethod
+    def workers(process: subprocess.Popen) -> list[int]:
+        """Process ids of the trial workers; Ray gives them titles such as `ray::TuneTrial.train()`."""
+        with contextlib.suppress(psutil.Error):
+            return [c.pid for c in psutil.Process(process.pid).children(recursive=True) if _is_worker(c)]
+        return []
+
+    def kill_a_worker(self, process: subprocess.Popen) -> None:
+        while not (pids := self.workers(process)):
+            assert process.poll() is None, process.stdout.read()
+        os.kill(pids[0], signal.SIGKILL)
+
+    def until(self, process: subprocess.Popen, condition: Callable[[dict[str, TrialRecord]], bool]) -> None:
+        """Wait until the journal fulfils a condition."""
+        while not condition(self.records()):
+            assert process.poll() is None, process.stdout.read()
+            time.sleep(0.02)
+
+    @property
+    def state(self) -> Path | None:
+        return next(iter(sorted(self.folder.glob("results/*/*"))), None)
+
+    def records(self) -> dict[str, TrialRecord]:
+        """The trials as the journal has them, read without taking its lock."""
+        journal = Journal.__new__(Journal)
+        journal.records, journal.launches = {}, []
+        if self.state is not None and (self.state / "journal.jsonl").exists():
+            for event, _ in read(self.state / "journal.jsonl"):
+                journal._apply(event)
+        return journal.records
+
+    def study(self) -> optuna.Study:
+        storage = JournalStorage(JournalFileBackend(str(self.state / "study.log")))
+        return optuna.load_study(study_name=None, storage=storage)
+
+    def runs(self, experiment: str) -> tuple[list, list]:
+        """MLflow's parent runs and trial runs."""
+        client = MlflowClient(self.uri)
+        runs = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+        return [r for r in runs if "search.trial_id" not in r.data.tags], [
+            r for r in runs if "search.trial_id" in r.data.tags
+        ]
+
+
+def curve(record: TrialRecord) -> list[dict[str, float]]:
+    """The metrics of each epoch, without those that depend on the clock."""
+    return [{k: v for k, v in record.epochs[e].items() if k not in TIMED} for e in sorted(record.epochs)]
+
+
+def undisturbed(search: Search, record: TrialRecord, tmp_path: Path) -> list[dict[str, float]]:
+    """The same trial trained in this process, from its beginning."""
+    data = {k: v for k, v in json.loads((search.state / "data.json").read_text()).items() if k != "fingerprint"}
+    checkpoint = str(tmp_path / f"{record.id}.pt")
+    run = TrialRun(Task(record.id, record.params, data, checkpoint, 1, score_test=record.phase == "confirm"))
+    results = [run.step() for _ in record.epochs]
+    return [{k: v for k, v in result.items() if k not in TIMED} for result in results]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tracking_server: str) -> Search:
+    """A search that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("finished")
+    spec = write_spec(
+        folder / "finished.yaml", budget={"trials": 7}, confirm={"top": 1, "seeds": 2}, tracking={"register": "digits"}
+    )
+    search = Search(folder, spec, tracking_server)
+    process = search.start()
+    search.output = search.finish(process)
+    assert process.returncode == 0, search.output
+    yield search
+    search.process.kill()
+
+
+def test_every_trial_is_a_run_under_one_parent_with_its_settings_and_curve(finished: Search):
+    parents, trials = finished.runs("finished")
+    assert len(parents) == 1
+    records = finished.records()
+    assert {r.data.tags["search.trial_id"] for r in trials} == set(records)
+    assert len(trials) == len(records) == 9
+    client = MlflowClient(finished.uri)
+    for run in trials:
+        record = records[run.data.tags["search.trial_id"]]
+        assert run.data.params == {key: str(value) for key, value in record.params.items()}
+        extra = {"test_loss", "test_accuracy"} if record.phase == "confirm" else set()
+        assert set(run.data.metrics) == RECORDED | extra
+        history = client.get_metric_history(run.info.run_id, "val_loss")
+        assert [(m.step, m.value) for m in history] == [(e, m["val_loss"]) for e, m in sorted(record.epochs.items())]
+        assert run.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
+        assert run.data.tags["outcome"] == record.outcome
+        assert run.info.status == {"completed": "FINISHED", "stopped": "KILLED"}[record.outcome]
+        assert run.info.run_name == record.id
+
+
+def test_asha_stopped_some_and_the_study_says_so(finished: Search):
+    records = finished.records()
+    study = finished.study()
+    assert {r.outcome for r in records.values()} == {"completed", "stopped"}
+    for trial in study.trials:
+        record = records[f"trial-{trial.number:04d}"]
+        expected = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}[record.outcome]
+        assert trial.state is expected
+        assert trial.intermediate_values == {e: m["val_accuracy"] for e, m in record.epochs.items()}
+
+
+def test_a_trial_in_a_reused_worker_has_the_curve_of_a_fresh_process(finished: Search, tmp_path: Path):
+    assert 2 <= len(finished.pids) <= 4, "two slots: at most two workers, and Tune may start one more and discard it"
+    for record in finished.records().values():
+        assert curve(record) == undisturbed(finished, record, tmp_path), record.id
+
+
+def test_the_parent_run_holds_the_result_and_the_spec(finished: Search):
+    (parent,), _ = finished.runs("finished")
+    assert parent.info.status == "FINISHED"
+    confirmations = [r for r in finished.records().values() if r.phase == "confirm"]
+    mean = sum(r.last["test_accuracy"] for r in confirmations) / 2
+    assert parent.data.metrics["test_accuracy_mean"] == pytest.approx(mean)
+    best = max(r.last["val_accuracy"] for r in finished.records().values() if r.phase == "search")
+    assert parent.data.metrics["best_val_accuracy"] == pytest.approx(best)
+    artifacts = MlflowClient(finished.uri).list_artifacts(parent.info.run_id)
+    assert [a.path for a in artifacts] == ["spec.yaml"]
+    assert parent.data.tags["data.fingerprint"]
+
+
+def test_the_champion_can_be_loaded_and_predicts(finished: Search, tmp_path: Path):
+    code = (
+        "import mlflow, numpy, torch\n"
+        "from trainables.datasets.digits import load\n"
+        "from pathlib import Path\n"
+        "model = mlflow.pytorch.load_model('models:/digits@champion')\n"
+        "data = load(Path('.'))\n"
+        "images = torch.from_numpy(data.test_images).permute(0, 3, 1, 2)\n"
+        "print('accuracy', (model(images).argmax(1).numpy() == data.test_labels).mean())\n"
+    )
+    environment = os.environ | {"MLFLOW_TRACKING_URI": finished.uri, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    accuracy = float(done.stdout.split("accuracy")[-1])
+    scores = [r.last["test_accuracy"] for r in finished.records().values() if r.phase == "confirm"]
+    assert any(accuracy == pytest.approx(score) for score in scores)
+
+
+def test_without_a_terminal_one_line_a_trial_and_no_flood(finished: Search):
+    lines = [line for line in finished.output.splitlines() if line.strip()]
+    assert sum("trial-" in line and "after epoch" in line for line in lines) == 7
+    assert sum("confirm-" in line and "after epoch" in line for line in lines) == 2
+    assert len(lines) < 60, finished.output
+    for noise in ("Traceback", "WARNING", "INFO", "(TuneTrial", "raylet"):
+        assert noise not in finished.output, finished.output
+
+
+def test_resuming_a_finished_search_says_that_nothing_is_left(finished: Search):
+    before = finished.records()
+    process = finished.start("--resume")
+    output = finished.finish(process)
+    assert process.returncode == 0
+    assert "Nothing is left to do" in output
+    assert "budget.trials" in output
+    assert finished.records() == before
+    parents, trials = finished.runs("finished")
+    assert (len(parents), len(trials)) == (1, 9)
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory, tracking_server: str) -> Search:
+    """A search whose worker is killed, which is then interrupted, resumed, killed, and resumed to its end."""
+    folder = tmp_path_factory.mktemp("disturbed")
+    spec = write_spec(
+        folder / "disturbed.yaml",
+        space={"lr": {"loguniform": [1e-4, 1e-2]}, "batch_size": 8},
+        scheduler={"name": "none", "max_epochs": 12},
+        budget={"trials": 5},
+    )
+    search = Search(folder, spec, tracking_server)
+    try:
+        _disturb(search)
+        yield search
+    finally:
+        search.process.kill()
+
+
+def _disturb(search: Search) -> None:
+    process = search.start()
+    search.until(process, lambda records: len(records.get("trial-0000", Nothing).epochs) >= 3)
+    search.kill_a_worker(process)
+    search.until(process, lambda records: len(records.get("trial-0002", Nothing).epochs) >= 2)
+    process.send_signal(signal.SIGINT)
+    search.interrupted = search.finish(process)
+    search.interrupted_code = process.returncode
+    search.interrupted_runs = search.runs("disturbed")
+    search.interrupted_outcomes = {r.id: r.outcome for r in search.records().values()}
+
+    process = search.start("--resume")
+    search.until(process, lambda records: max((len(r.epochs) for r in list(records.values())[3:]), default=0) >= 2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+    process = search.start("--resume")
+    search.output = search.finish(process)
+    assert process.returncode == 0, search.output
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return "TuneTrial" in "".join(process.cmdline()[:1])
+    return False
+
+
+class Nothing:
+    """A trial that has not begun."""
+
+    epochs: dict = {}
+
+
+def test_an_interrupt_closes_the_runs_and_shows_how_to_go_on(disturbed: Search):
+    assert disturbed.interrupted_code == 130
+    assert "--resume 20" in disturbed.interrupted
+    assert "Traceback" not in disturbed.interrupted
+    parents, trials = disturbed.interrupted_runs
+    assert {r.info.status for r in parents} == {"KILLED"}
+    assert {r.info.status for r in trials} <= {"FINISHED", "KILLED"}
+    assert "interrupted" in disturbed.interrupted_outcomes.values()
+    tags = {r.data.tags["search.trial_id"]: r.data.tags["outcome"] for r in trials}
+    assert tags == disturbed.interrupted_outcomes
+
+
+def test_after_all_kills_every_trial_is_complete_once_everywhere(disturbed: Search):
+    records = disturbed.records()
+    assert len(records) == 5
+    assert {r.outcome for r in records.values()} == {"completed"}
+    assert all(sorted(r.epochs) == list(range(1, 13)) for r in records.values())
+    assert [t.state for t in disturbed.study().trials] == [TrialState.COMPLETE] * 5
+    parents, trials = disturbed.runs("disturbed")
+    assert len(parents) == 1
+    assert sorted(r.data.tags["search.trial_id"] for r in trials) == sorted(records)
+    assert {r.info.status for r in parents + trials} == {"FINISHED"}
+
+
+def test_no_epoch_is_recorded_twice(disturbed: Search):
+    events = [event for event, _ in read(disturbed.state / "journal.jsonl")]
+    epochs = [(event["id"], event["metrics"]["epoch"]) for event in events if event["event"] == "epoch"]
+    assert len(epochs) == len(set(epochs))
+    client = MlflowClient(disturbed.uri)
+    for run in disturbed.runs("disturbed")[1]:
+        history = client.get_metric_history(run.info.run_id, "val_accuracy")
+        assert [m.step for m in history] == list(range(1, 13))
+
+
+def test_killed_and_resumed_trials_have_the_curves_of_undisturbed_ones(disturbed: Search, tmp_path: Path):
+    for record in disturbed.records().values():
+        assert curve(record) == undisturbed(disturbed, record, tmp_path), record.id

@@ -1,0 +1,289 @@
+"""What every sampler must do, by being in the list, and what those that learn must learn."""
+
+import math
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+import torch
+from optuna.distributions import CategoricalDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import TrialState
+
+from search import samplers
+from search.journal import TrialRecord
+from search.outcomes import Outcome
+from search.samplers import NAMES, _SameEpoch
+from search.searcher import StudySearcher
+from search.spec import Spec, parse
+
+RANGES = {
+    "lr": {"loguniform": [1e-4, 0.1]},
+    "weight_decay": {"uniform": [0, 1]},
+    "decay_interval": {"int": [2, 5]},
+    "batch_size": {"logint": [4, 64]},
+    "augment": {"choice": ["none", "flip", "crop"]},
+}
+CONDITIONAL = {**RANGES, "optimizer": {"choice": ["adam", "sgd"]}, "momentum": {"uniform": [0.5, 0.9], "when": {"optimizer": "sgd"}}}
+COUNTABLE = {
+    "decay_interval": {"int": [2, 5]},
+    "optimizer": {"choice": ["adam", "sgd"]},
+    "momentum": {"choice": [0.5, 0.9], "when": {"optimizer": "sgd"}},
+    "seed": {"grid": [0, 1]},
+}
+SPACES = {"cmaes": RANGES, "grid": COUNTABLE}  # and for all others the conditional one
+SQUARE = {"lr": {"uniform": [0.01, 1]}, "weight_decay": {"uniform": [0, 1]}}
+LEARNING = [name for name in NAMES if name not in ("grid", "random")]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """The Gaussian process is torch's, and its threads get in the way of each other on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+Trial = tuple[list[float], Outcome]
+"""What training a configuration gives: a value an epoch, and how it ends."""
+
+
+def made(space: dict, sampler: str, seed: int, trials: int) -> Spec:
+    content = {"name": "made", "data": "digits", "space": space, "sampler": {"name": sampler, "seed": seed}, "budget": {"trials": trials}}
+    spec, problems = parse(content, "made.yaml", {})
+    assert not problems
+    return spec
+
+
+def tell(searcher: StudySearcher, number: int, trial: Trial) -> None:
+    values, outcome = trial
+    for epoch, value in enumerate(values, 1):
+        searcher.report(number, epoch, value)
+    epochs = {epoch: {"val_accuracy": value} for epoch, value in enumerate(values, 1)}
+    searcher.tell(TrialRecord(str(number), number, "search", {}, 0.0, epochs, outcome))
+
+
+def search(spec: Spec, path: Path, train: Callable[[dict], Trial], *, at_a_time: int = 1, resumed: bool = False) -> tuple[list[dict], list[float]]:
+    """Every configuration of a search in turn, and its last value; `resumed`: a new driver for each trial."""
+    path.unlink(missing_ok=True)
+    searcher = StudySearcher(spec, path)
+    tried, values = [], []
+    while True:
+        asked = [a for _ in range(at_a_time) if (a := searcher.ask()) is not None]
+        for number, params in asked:
+            trial = train(params)
+            tell(searcher, number, trial)
+            tried.append(params)
+            values.append(trial[0][-1])
+        if not asked:
+            return tried, values
+        if resumed:
+            searcher = StudySearcher(spec, path)
+
+
+def hill(params: dict) -> Trial:
+    """Best, at 0, in the middle of some corner."""
+    return [-((params["lr"] - 0.3) ** 2) - (params.get("weight_decay", 0.7) - 0.7) ** 2], Outcome.COMPLETED
+
+
+def mixed(params: dict) -> Trial:
+    """A search as it is: some trials complete, some stop early, diverge or fail."""
+    kind = len(repr(sorted(params.items()))) % 7  # as good as random, but the same for the same configuration
+    if kind == 0:
+        return [0.1, math.nan], Outcome.DIVERGED
+    if kind == 1:
+        return [0.1], Outcome.FAILED
+    last = 1 / (1 + abs(math.log10(params.get("lr", 0.01)) + 2)) + params["decay_interval"] / 100
+    return ([last / 2, last], Outcome.COMPLETED) if kind % 2 else ([last / 2], Outcome.STOPPED)
+
+
+# All samplers
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_proposal_lies_inside_the_space(name, tmp_path):
+    spec = made(SPACES.get(name, CONDITIONAL), name, 0, 16)
+    tried, _ = search(spec, tmp_path / "study.log", mixed, at_a_time=2)
+    assert len(tried) == spec.trials
+    for params in tried:
+        expected = set(spec.space.constants)
+        for parameter in spec.space.parameters:
+            if all(params.get(key) in allowed for key, allowed in parameter.when.items()):
+                expected.add(parameter.key)
+                value, d = params[parameter.key], parameter.distribution
+                if isinstance(d, CategoricalDistribution):
+                    assert value in d.choices
+                else:
+                    assert type(value) is type(d.low)
+                    assert d.low <= value <= d.high
+        assert set(params) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "when" in str(SPACES.get(name, CONDITIONAL))])
+def test_a_conditional_key_is_sometimes_there_and_sometimes_not(name, tmp_path):
+    tried, _ = search(made(SPACES.get(name, CONDITIONAL), name, 0, 12), tmp_path / "study.log", mixed)
+    assert {"momentum" in params for params in tried} == {True, False}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_proposes_the_same_whether_or_not_the_search_is_resumed(name, tmp_path):
+    spec = made(SPACES.get(name, CONDITIONAL), name, 3, 14)
+    uninterrupted, _ = search(spec, tmp_path / "one.log", mixed)
+    assert search(spec, tmp_path / "two.log", mixed, resumed=True)[0] == uninterrupted
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "grid"])
+def test_another_seed_proposes_others(name, tmp_path):
+    one, other = (search(made(SPACES.get(name, CONDITIONAL), name, seed, 4), tmp_path / f"{seed}.log", mixed)[0] for seed in (0, 1))
+    assert not any(params in other for params in one)
+
+
+def test_neighbouring_seeds_and_trials_have_nothing_in_common(tmp_path):
+    tried = [params["lr"] for seed in range(4) for params in search(made(SQUARE, "random", seed, 8), tmp_path / f"{seed}.log", hill)[0]]
+    assert len(set(tried)) == len(tried)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sampler_takes_the_spaces_that_it_does_not_refuse(name):
+    content = {"name": "made", "data": "digits", "space": {**CONDITIONAL, "seed": {"grid": [0, 1]}}, "sampler": {"name": name}, "budget": {"trials": 4}}
+    _, problems = parse(content, "made.yaml", {})
+    assert bool(problems) is (name in SPACES)
+
+
+# Samplers that learn
+
+
+def best(name: str, seed: int, trials: int, path: Path, train: Callable[[dict], Trial]) -> float:
+    return max(search(made(SQUARE, name, seed, trials), path, train)[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "trials", "seeds"),
+    [
+        ("tpe", Outcome.COMPLETED, 30, 5),
+        ("tpe", Outcome.STOPPED, 30, 5),
+        ("cmaes", Outcome.COMPLETED, 30, 5),
+        ("gp", Outcome.COMPLETED, 14, 3),
+        ("gp", Outcome.STOPPED, 14, 3),
+    ],
+)
+def test_a_learning_sampler_beats_random_search_on_a_hill(name, outcome, trials, seeds, tmp_path):
+    def train(params):
+        return hill(params)[0], outcome
+
+    found, at_random = ([best(sampler, seed, trials, tmp_path / "study.log", train) for seed in range(seeds)] for sampler in (name, "random"))
+    assert statistics.median(found) > statistics.median(at_random)
+
+
+def test_every_sampler_that_learns_is_compared_with_random_search():
+    assert LEARNING == ["cmaes", "gp", "tpe"]
+
+
+@pytest.mark.parametrize(("name", "trials", "seeds"), [("tpe", 40, 3), ("cmaes", 40, 4), ("gp", 16, 2)])
+def test_a_region_where_trials_diverge_is_left(name, trials, seeds, tmp_path):
+    def cliff(params):
+        return ([math.nan], Outcome.DIVERGED) if params["lr"] > 0.5 else ([1 - abs(params["lr"] - 0.2)], Outcome.COMPLETED)
+
+    for seed in range(seeds):
+        tried, _ = search(made(SQUARE, name, seed, trials), tmp_path / "study.log", cliff)
+        later = tried[-trials // 3 :]
+        assert sum(params["lr"] > 0.5 for params in later) / len(later) < 0.3, seed
+
+
+# What the Gaussian process is shown of a search under a scheduler
+
+
+X = optuna.distributions.FloatDistribution(0, 100)
+
+
+class Spy(RandomSampler):
+    """Writes down the trials that it is shown."""
+
+    def infer_relative_search_space(self, study, trial):
+        self.space_from = {t.params["x"] for t in study.get_trials(states=(TrialState.COMPLETE,))}
+        return {"x": X}
+
+    def sample_relative(self, study, trial, search_space):
+        assert search_space == {"x": X}
+        earlier = [t for t in study._get_trials(deepcopy=False, use_cache=True) if t.params]
+        self.shown = {t.params["x"]: (t.state, t.values) for t in earlier}
+        self.learned_from = {t.params["x"] for t in study._get_trials(states=(TrialState.COMPLETE,))}
+        return {}
+
+
+def shown(direction: str, trials: list[tuple[list[float], Outcome | None]]) -> tuple[dict[float, float], Spy]:
+    """The values that a sampler is shown of trials whose parameter x is their place in the list."""
+    study = optuna.create_study(direction=direction)
+    for x, (values, outcome) in enumerate(trials):
+        state = {Outcome.COMPLETED: TrialState.COMPLETE, Outcome.FAILED: TrialState.FAIL, None: TrialState.RUNNING}.get(outcome, TrialState.PRUNED)
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=values[-1] if state is TrialState.COMPLETE else None,
+                params={"x": float(x)},
+                distributions={"x": X},
+                intermediate_values=dict(enumerate(values, 1)),
+            )
+        )
+    spy = Spy(seed=0)
+    study.sampler = _SameEpoch(spy)
+    study.ask().suggest_float("x", 0, 100)
+    assert spy.space_from == spy.learned_from
+    return {x: values[0] for x, (state, values) in spy.shown.items() if state is TrialState.COMPLETE}, spy
+
+
+STOPPED, COMPLETED, DIVERGED, FAILED = Outcome.STOPPED, Outcome.COMPLETED, Outcome.DIVERGED, Outcome.FAILED
+
+
+def test_all_trials_are_shown_at_the_latest_epoch_that_enough_have_reached():
+    longest = [([0.1 + i / 100, 0.2, 0.3 + i / 100, 0.9, 0.95], COMPLETED) for i in range(4)]
+    middle = [([0.05, 0.1, 0.2 + i / 100], STOPPED) for i in range(6)]
+    short = [([0.01], STOPPED)] * 5
+    found, _ = shown("maximize", longest + middle + short)
+    assert found == {i: values[2] for i, (values, _) in enumerate(longest + middle)}
+
+
+def test_before_enough_trials_have_gone_further_all_are_shown_at_the_first_epoch():
+    trials = [([0.1 + i / 100, 0.9], COMPLETED) for i in range(9)] + [([0.05], STOPPED)] * 3
+    found, _ = shown("maximize", trials)
+    assert found == {i: values[0] for i, (values, _) in enumerate(trials)}
+
+
+@pytest.mark.parametrize(("direction", "worst"), [("maximize", 0.2), ("minimize", 0.9)])
+@pytest.mark.parametrize("values", [[0.1, 0.1, math.nan], [0.1, math.nan], [math.nan], [math.inf], [0.1, -math.inf]])
+def test_a_diverged_trial_is_seen_as_the_worst_at_that_epoch(direction, worst, values):
+    trials = [([0.0, 1.0, value], STOPPED) for value in (0.5, 0.2, 0.6, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)]
+    found, _ = shown(direction, [*trials, (values, DIVERGED)])
+    assert found[10] == worst
+    assert [found[i] for i in range(10)] == [values[2] for values, _ in trials]
+
+
+def test_trials_that_diverged_alone_are_seen_as_equal_numbers():
+    found, _ = shown("maximize", [([math.nan], DIVERGED)] * 12)
+    assert len(found) == 12
+    assert all(math.isfinite(value) for value in found.values())
+    assert len(set(found.values())) == 1
+
+
+def test_failed_and_unfinished_trials_are_not_learned_from():
+    found, spy = shown("maximize", [*[([0.5], STOPPED)] * 10, ([0.9], FAILED), ([0.9], None), ([], FAILED)])
+    assert set(found) == set(range(10))
+    assert spy.learned_from == set(range(10))
+    assert spy.shown[11.0] == (TrialState.RUNNING, None)  # what is being tried is known all the same
+
+
+def test_the_trials_of_the_study_itself_are_left_as_they_are(tmp_path):
+    searcher = StudySearcher(made(SQUARE, "gp", 0, 12), tmp_path / "study.log")
+    for _ in range(11):
+        tell(searcher, searcher.ask()[0], ([0.5, 0.6], STOPPED))
+    searcher.ask()
+    assert {t.state for t in searcher.study.get_trials()[:11]} == {TrialState.PRUNED}
+
+
+def test_a_sampler_is_made_for_every_name():
+    spec = made(RANGES, "random", 0, 1)
+    assert all(isinstance(samplers.build(name, 0, 0, spec.space), BaseSampler) for name in NAMES)
+    assert len({type(samplers.build(name, 0, 0, spec.space)) for name in NAMES if name != "grid"}) == len(NAMES) - 1

@@ -1,0 +1,582 @@
+"""A session's decisions, driven by made-up metrics: nothing is trained here."""
+
+import math
+import time
+from pathlib import Path
+
+import pytest
+
+from search.dataset import DataSource
+from search.journal import Journal, read
+from search.outcomes import Outcome
+from search.proposers import ListProposer
+from search.schedulers import Asha
+from search.session import HOPELESS, Phases, Proposal, Session, Setting, deadline
+
+SOURCE = DataSource("digits", "/data", (("folder", "mine"),), 0.1, 7)
+EPOCHS = 4
+NAN, INF = math.nan, math.inf
+
+
+def epoch(number: int, accuracy: float = 0.5, **others: float) -> dict[str, float]:
+    return {"epoch": number, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0, "val_accuracy": accuracy, **others}
+
+
+class Made:
+    """Proposes so many trials, and remembers what it is told."""
+
+    def __init__(self, trials: int = 100, first: int = 0, prefix: str = "t"):
+        self.waiting = [Proposal(f"{prefix}{n}", n, {"lr": 0.1, "epochs": EPOCHS}) for n in range(first, first + trials)]
+        self.proposed: list[str] = []
+        self.reported: list[tuple[str, int]] = []
+        self.ended: list[tuple[str, Outcome | None]] = []
+
+    def propose(self) -> Proposal | None:
+        if not self.waiting:
+            return None
+        self.proposed.append(self.waiting[0].id)
+        return self.waiting.pop(0)
+
+    def report(self, record, epoch, metrics):
+        assert metrics["epoch"] == epoch
+        self.reported.append((record.id, epoch))
+
+    def end(self, record):
+        self.ended.append((record.id, record.outcome))
+
+
+@pytest.fixture
+def journal(tmp_path: Path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    yield journal
+    journal.close()
+
+
+def begin(journal: Journal, proposer=None, *, rungs=(), factor=3, out_of_time=lambda: False, **setting) -> Session:
+    chosen = {"phase": "search", "metric": "val_accuracy", "maximize": True, "data": SOURCE, "keep": 2, "threads": 1, "concurrent": 2, **setting}
+    proposer = Made() if proposer is None else proposer
+    return Session(Setting(folder=journal.path.parent, **chosen), journal, proposer, Asha(rungs, factor, chosen["maximize"]), out_of_time)
+
+
+def reopened(journal: Journal) -> Journal:
+    """The journal as the next driver finds it."""
+    journal.close()
+    return Journal(journal.path)
+
+
+def run_through(session: Session, accuracy: float = 0.5, epochs: int = EPOCHS) -> str:
+    """One trial from its start on, so many epochs."""
+    id = session.next().id
+    for number in range(1, epochs + 1):
+        session.report(id, epoch(number, accuracy))
+    return id
+
+
+def make_checkpoint(session: Session, id: str) -> Path:
+    path = session.checkpoint(id)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(id)
+    return path
+
+
+# Starting trials
+
+
+def test_no_more_trials_run_at_a_time_than_may(journal):
+    session = begin(journal, concurrent=3)
+    assert [session.next().id for _ in range(3)] == ["t0", "t1", "t2"]
+    assert session.next() is None
+    assert not session.exhausted
+    session.fail("t1", "broke")
+    assert session.next().id == "t3"
+    assert session.next() is None
+
+
+def test_a_session_is_exhausted_when_there_is_nothing_more_to_propose(journal):
+    session = begin(journal, Made(trials=1))
+    session.next()
+    assert not session.exhausted
+    assert session.next() is None
+    assert session.exhausted
+
+
+def test_a_task_has_all_that_a_worker_needs(journal):
+    task = begin(journal, threads=3, device="cuda", score_test=True).next()
+    assert DataSource.of(task.data) == SOURCE
+    assert (task.id, task.threads, task.device, task.score_test) == ("t0", 3, "cuda", True)
+    assert (task.params["lr"], task.params["epochs"]) == (0.1, EPOCHS)
+    assert Path(task.checkpoint).parent.parent == journal.path.parent
+
+
+@pytest.mark.parametrize(
+    ("params", "there", "not_there"),
+    [
+        ({"optimizer": "adam"}, {"batch_size", "decay_interval"}, {"momentum", "nesterov", "crop_padding"}),
+        ({"optimizer": "sgd", "schedule": "constant"}, {"momentum", "nesterov"}, {"decay_interval", "decay_factor"}),
+        ({"pooling": "average"}, {"pooling"}, {"model_options"}),
+    ],
+)
+def test_the_journal_has_every_hyperparameter_in_effect_and_no_other(journal, params, there, not_there):
+    begin(journal, ListProposer([Proposal("t0", 0, params)], journal)).next()
+    recorded = set(journal.records["t0"].params)
+    assert there <= recorded
+    assert not not_there & recorded
+
+
+# How a trial goes on
+
+
+@pytest.mark.parametrize(
+    ("history", "outcome", "reason"),
+    [
+        ([epoch(1), epoch(2), epoch(3), epoch(4)], Outcome.COMPLETED, ""),
+        ([epoch(1), epoch(2, accuracy=0.1)], Outcome.STOPPED, "rung 2"),
+        ([epoch(1), epoch(2, train_loss=NAN)], Outcome.DIVERGED, "epoch 2"),
+        ([epoch(1, val_loss=INF)], Outcome.DIVERGED, "epoch 1"),
+        ([epoch(1), epoch(2), epoch(3), epoch(4, val_loss=NAN)], Outcome.DIVERGED, "epoch 4"),
+        ([epoch(1), epoch(2, accuracy=0.1, train_loss=-INF)], Outcome.DIVERGED, "epoch 2"),
+    ],
+    ids=["completed", "stopped", "diverged", "diverged-at-once", "diverged-at-the-end", "diverged-at-a-rung"],
+)
+def test_the_outcome_follows_from_the_epochs(journal, history, outcome, reason):
+    proposer = Made()
+    session = begin(journal, proposer, rungs=(2,))
+    for _ in range(2):
+        run_through(session, accuracy=0.4)
+    id = session.next().id
+    for metrics in history[:-1]:
+        assert session.report(id, metrics)
+    assert not session.report(id, history[-1])
+    assert journal.records[id].outcome is outcome
+    assert reason in journal.records[id].reason
+    assert proposer.ended[-1] == (id, outcome)
+    assert id not in session.running
+
+
+def test_a_completed_trial_may_have_a_length_of_its_own(journal):
+    session = begin(journal, ListProposer([Proposal("short", 0, {"epochs": 2})], journal))
+    session.next()
+    assert session.report("short", epoch(1))
+    assert not session.report("short", epoch(2))
+    assert journal.records["short"].outcome is Outcome.COMPLETED
+
+
+def test_the_smaller_value_goes_on_where_the_objective_is_minimised(journal):
+    session = begin(journal, rungs=(1,), metric="val_loss", maximize=False)
+    first, second = session.next().id, session.next().id
+    assert session.report(first, epoch(1, val_loss=0.5))
+    assert not session.report(second, epoch(1, val_loss=0.9))
+    assert session.report(session.next().id, epoch(1, val_loss=0.1))
+
+
+def test_a_failure_is_recorded_with_its_last_line_and_the_whole_of_it_in_a_file(journal, tmp_path):
+    proposer = Made()
+    session = begin(journal, proposer)
+    id = session.next().id
+    session.report(id, epoch(1))
+    session.fail(id, "Traceback\n  File 'x'\nRuntimeError: the model broke\n")
+    record = journal.records[id]
+    assert record.outcome is Outcome.FAILED
+    path = tmp_path / "errors" / f"{id}.txt"
+    assert path.read_text() == "Traceback\n  File 'x'\nRuntimeError: the model broke\n"
+    assert record.reason.startswith("RuntimeError: the model broke")
+    assert str(path) in record.reason
+    assert proposer.ended == [(id, Outcome.FAILED)]
+
+
+def test_an_interrupt_leaves_all_that_runs_to_be_gone_on_with(journal):
+    proposer = Made()
+    session = begin(journal, proposer, concurrent=3)
+    done = run_through(session)
+    running = [session.next().id for _ in range(2)]
+    session.interrupt()
+    assert session.running == set()
+    assert journal.records[done].outcome is Outcome.COMPLETED
+    assert [journal.records[id].outcome for id in running] == [Outcome.INTERRUPTED] * 2
+    assert proposer.ended[1:] == [(id, Outcome.INTERRUPTED) for id in running]
+
+
+def test_hearing_of_an_epoch_twice_is_harmless(journal):
+    proposer = Made()
+    session = begin(journal, proposer, rungs=(1,))
+    good, poor = session.next().id, session.next().id
+    for _ in range(3):
+        assert session.report(good, epoch(1, 0.9))
+    assert not session.report(poor, epoch(1, 0.1))
+    assert not session.report(poor, epoch(1, 0.1))
+    events = [event["event"] for event, _ in read(journal.path)]
+    assert (events.count("epoch"), events.count("end")) == (2, 1)
+    assert proposer.reported == [(good, 1), (poor, 1)]
+    assert proposer.ended == [(poor, Outcome.STOPPED)]
+
+
+def test_what_is_heard_after_a_trials_end_changes_nothing(journal):
+    proposer = Made()
+    session = begin(journal, proposer)
+    id = run_through(session)
+    before = (journal.path.read_bytes(), list(proposer.ended))
+    assert not session.report(id, epoch(EPOCHS + 1, 0.9))
+    session.fail(id, "its worker died")
+    session.end(id, Outcome.INTERRUPTED)
+    assert (journal.path.read_bytes(), proposer.ended) == before
+    assert journal.records[id].outcome is Outcome.COMPLETED
+
+
+def test_a_new_best_trial_is_announced_and_a_lesser_one_is_not(journal):
+    session = begin(journal)
+    for accuracy in (0.5, 0.4, 0.7, 0.6):
+        run_through(session, accuracy)
+    best = [(event["id"], event["value"]) for event, _ in read(journal.path) if event["event"] == "best"]
+    assert best == [("t0", 0.5), ("t2", 0.7)]
+
+
+# Checkpoints
+
+
+def test_only_the_best_so_many_keep_their_checkpoint(journal):
+    session = begin(journal, keep=2)
+    kept = {}
+    for accuracy in (0.5, 0.4, 0.7, 0.6, 0.1, 0.65):
+        id = session.next().id
+        kept[id] = make_checkpoint(session, id)
+        for number in range(1, EPOCHS + 1):
+            session.report(id, epoch(number, accuracy))
+        assert sum(path.exists() for path in kept.values()) <= 2
+    assert [id for id, path in kept.items() if path.exists()] == ["t2", "t5"]
+
+
+def test_trials_without_a_usable_value_keep_no_checkpoint_and_take_none_from_others(journal):
+    session = begin(journal, keep=1, concurrent=4)
+    paths = [make_checkpoint(session, session.next().id) for _ in range(4)]
+    for number in range(1, EPOCHS + 1):
+        session.report("t0", epoch(number, 0.1))
+    session.report("t1", epoch(1, 0.9))
+    session.fail("t1", "broke")
+    session.report("t2", epoch(1, 0.9, val_loss=NAN))
+    assert [path.exists() for path in paths] == [True, False, False, True]  # t3 is running
+
+
+def test_an_interrupted_trial_keeps_its_checkpoint(journal):
+    session = begin(journal, keep=1)
+    for _ in range(2):
+        run_through(session, 0.9)
+    path = make_checkpoint(session, session.next().id)
+    session.report("t2", epoch(1, 0.1))
+    session.interrupt()
+    assert path.exists()
+
+
+def test_a_resumed_session_still_knows_the_best_checkpoints(journal):
+    session = begin(journal, keep=1)
+    best = make_checkpoint(session, run_through(session, 0.9))
+    again = begin(reopened(journal), Made(first=1), keep=1)
+    worse = make_checkpoint(again, "t1")
+    assert run_through(again, 0.5) == "t1"
+    assert (best.exists(), worse.exists()) == (True, False)
+    better = make_checkpoint(again, "t2")
+    run_through(again, 0.95)
+    assert (best.exists(), better.exists()) == (False, True)
+    assert [event["id"] for event, _ in read(journal.path) if event["event"] == "best"] == ["t0", "t2"]
+
+
+# Going on after a driver's end
+
+
+def test_a_resumed_session_begins_with_what_was_unfinished(journal):
+    session = begin(journal, concurrent=3)
+    run_through(session)
+    session.next()
+    session.next()
+    session.report("t1", epoch(1))
+    session.end("t2", Outcome.INTERRUPTED)
+    proposer = Made(first=3)
+    again = begin(reopened(journal), proposer, concurrent=4)
+    tasks = [again.next() for _ in range(4)]
+    assert [task.id for task in tasks] == ["t1", "t2", "t3", "t4"]
+    assert proposer.proposed == ["t3", "t4"]
+    assert tasks[0].params == again.journal.records["t1"].params
+    assert tasks[0].checkpoint == str(session.checkpoint("t1"))
+
+
+def test_a_trial_that_goes_on_reports_its_last_epoch_again_and_then_the_next(journal):
+    begin(journal).next()
+    session = begin(reopened(journal))
+    id = session.next().id
+    session.report(id, epoch(1))
+    session.report(id, epoch(2))
+    proposer = Made(first=1)
+    again = begin(reopened(session.journal), proposer)
+    assert again.next().id == id
+    assert again.report(id, epoch(2))
+    assert proposer.reported == []
+    assert again.report(id, epoch(3))
+    assert not again.report(id, epoch(4))
+    assert sorted(again.journal.records[id].epochs) == [1, 2, 3, 4]
+    assert proposer.ended == [(id, Outcome.COMPLETED)]
+
+
+def test_an_epoch_that_was_written_down_but_not_decided_on_is_decided_when_it_comes_again(journal):
+    session = begin(journal, rungs=(1,))
+    run_through(session, 0.9)
+    id = session.next().id
+    journal.append("epoch", id=id, metrics=epoch(1, 0.1))  # and here the driver was killed
+    again = begin(reopened(journal), rungs=(1,))
+    assert again.next().id == id
+    assert not again.report(id, epoch(1, 0.1))
+    assert again.journal.records[id].outcome is Outcome.STOPPED
+
+
+def test_finished_trials_are_not_run_again(journal):
+    session = begin(journal, rungs=(1,))
+    run_through(session, 0.5)
+    run_through(session, 0.1, epochs=1)
+    session.fail(session.next().id, "broke")
+    session.next()
+    session.report("t3", epoch(1, train_loss=NAN))
+    again = begin(reopened(journal), Made(trials=0))
+    assert again.next() is None
+    assert again.exhausted
+
+
+HISTORIES = {
+    # of each trial before the last: its value at the rung, what else is odd about that epoch, how long it may train
+    "stopped and going on": [(0.9, {}, EPOCHS), (0.8, {}, EPOCHS), (0.2, {}, EPOCHS)],
+    "one diverged at the rung": [(0.5, {}, EPOCHS), (0.1, {"train_loss": NAN}, EPOCHS)],
+    "several diverged at the rung": [(0.5, {}, EPOCHS), *[(0.1, {"val_loss": INF}, EPOCHS)] * 4],
+    "one completed at the rung": [(0.5, {}, EPOCHS), (0.1, {}, 1)],
+}
+
+
+@pytest.mark.parametrize("history", HISTORIES.values(), ids=list(HISTORIES))
+@pytest.mark.parametrize("accuracy", [0.05, 0.3, 0.6, 0.85, 0.95])
+def test_a_resumed_session_decides_at_a_rung_as_one_that_was_never_ended(journal, history, accuracy):
+    lengths = [*(length for *_, length in history), EPOCHS]
+    proposals = [Proposal(f"t{n}", n, {"epochs": length}) for n, length in enumerate(lengths)]
+    session = begin(journal, ListProposer(proposals, journal), rungs=(1,), factor=2, concurrent=10)
+    for value, others, _ in history:
+        session.report(session.next().id, epoch(1, value, **others))
+    last = session.next().id
+    killed_here = journal.path.read_bytes()
+    uninterrupted = session.report(last, epoch(1, accuracy))
+
+    journal.close()
+    journal.path.write_bytes(killed_here)
+    again = begin(Journal(journal.path), Made(trials=0), rungs=(1,), factor=2, concurrent=10)
+    while again.next() is not None:
+        pass
+    assert last in again.running
+    assert again.report(last, epoch(1, accuracy)) is uninterrupted
+
+
+# Giving up
+
+
+def test_a_session_whose_first_trials_all_fail_at_the_start_is_hopeless(journal):
+    session = begin(journal)
+    for n in range(HOPELESS):
+        assert not session.hopeless
+        session.fail(session.next().id, f"broke {n}")
+    assert session.hopeless
+    assert session.exhausted
+    assert session.next() is None
+
+
+def test_five_failures_are_what_it_takes():
+    assert HOPELESS == 5
+
+
+@pytest.mark.parametrize("reason", ["trained an epoch", "ended well", "is still running"])
+def test_one_of_the_first_trials_that_did_better_is_hope(journal, reason):
+    session = begin(journal, concurrent=3)
+    id = session.next().id
+    if reason != "is still running":
+        session.report(id, epoch(1))
+    if reason == "trained an epoch":
+        session.fail(id, "broke later")
+    for _ in range(2 * HOPELESS):
+        session.fail(session.next().id, "broke")
+    assert not session.hopeless
+    assert session.next() is not None
+
+
+def test_failures_after_a_good_start_are_not_hopeless(journal):
+    session = begin(journal)
+    run_through(session)
+    for _ in range(2 * HOPELESS):
+        session.fail(session.next().id, "broke")
+    assert not session.exhausted
+
+
+# Time
+
+
+def test_when_time_is_up_nothing_starts_and_what_runs_ends_with_its_epoch(journal):
+    up = []
+    session = begin(journal, out_of_time=lambda: bool(up), concurrent=3)
+    first, second = session.next().id, session.next().id
+    assert session.report(first, epoch(1))
+    up.append(True)
+    assert session.next() is None
+    assert session.exhausted
+    assert not session.report(first, epoch(2))
+    assert journal.records[first].outcome is Outcome.INTERRUPTED
+    assert "budget.hours" in journal.records[first].reason
+    for number in (1, 2, 3, EPOCHS):
+        session.report(second, epoch(number))
+    assert journal.records[second].outcome is Outcome.INTERRUPTED
+    assert sorted(journal.records[second].epochs) == [1]
+
+
+def test_a_trial_that_is_done_when_time_is_up_is_done(journal):
+    up = []
+    session = begin(journal, out_of_time=lambda: bool(up))
+    id = session.next().id
+    for number in range(1, EPOCHS):
+        session.report(id, epoch(number))
+    up.append(True)
+    session.report(id, epoch(EPOCHS))
+    assert journal.records[id].outcome is Outcome.COMPLETED
+
+
+def write_launch(path: Path, began: float, *events: tuple[float, str, str]) -> None:
+    """Adds a launch in the past: at each time (seconds after `began`) a trial of a phase begins."""
+    with open(path, "a") as file:
+        file.write(f'{{"event": "launch", "time": {began}}}\n')
+        for after, phase, id in events:
+            file.write(f'{{"event": "trial", "time": {began + after}, "id": "{id}", "number": 0, "phase": "{phase}", "params": {{}}}}\n')
+
+
+@pytest.mark.parametrize(("hours", "up"), [(None, False), (1.9, True), (2.1, False)])
+def test_hours_are_counted_over_all_launches(tmp_path, hours, up):
+    path = tmp_path / "journal.jsonl"
+    for began in (1000.0, 50_000.0):
+        write_launch(path, began, (10.0, "search", "a"), (3600.0, "search", "b"))
+    journal = Journal(path)
+    journal.append("launch", on="here")
+    assert deadline(journal, hours)() is up
+
+
+def test_hours_end_while_the_search_runs(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append("launch", on="here")
+    out_of_time = deadline(journal, 1.0)
+    now = time.time()
+    monkeypatch.setattr("search.session.time.time", lambda: now + 3500)
+    assert not out_of_time()
+    monkeypatch.setattr("search.session.time.time", lambda: now + 3700)
+    assert out_of_time()
+
+
+def test_the_confirmation_of_an_earlier_launch_takes_no_time_from_the_search(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    write_launch(path, 1000.0, (10.0, "search", "a"), (1800.0, "search", "b"), (1810.0, "confirm", "c"), (7200.0, "confirm", "d"))
+    journal = Journal(path)
+    journal.append("launch", on="here")
+    assert not deadline(journal, 1.0)()
+
+
+# Phases
+
+
+def two_phases(journal: Journal, first: Made, closed: list[str], concurrent: int = 2):
+    """A search, then a confirmation of its two best, as the launcher makes them."""
+    try:
+        yield begin(journal, first, concurrent=concurrent)
+        closed.append("search")
+        best = sorted((r for r in journal.records.values() if r.outcome is Outcome.COMPLETED), key=lambda r: -r.last["val_accuracy"])[:2]
+        proposals = [Proposal(f"confirm-{r.id}", r.number, {**r.params, "seed": 1000}) for r in best]
+        yield begin(journal, ListProposer(proposals, journal), phase="confirm", keep=2, concurrent=concurrent)
+        closed.append("confirm")
+    finally:
+        closed.append("closed")
+
+
+def test_one_phase_follows_the_other_when_its_last_trial_has_ended(journal):
+    closed: list[str] = []
+    phases = Phases(two_phases(journal, Made(trials=3), closed))
+    a, b = phases.next(), phases.next()
+    assert (a.id, b.id) == ("t0", "t1")
+    assert phases.next() is None  # both slots are taken
+    # The two workers' epochs come interleaved; b, the later one, is done first.
+    for number in range(1, EPOCHS + 1):
+        assert phases.report("t1", epoch(number, 0.7)) is (number < EPOCHS)
+        if number < EPOCHS:
+            assert phases.report("t0", epoch(number, 0.6))
+    c = phases.next()
+    assert c.id == "t2"
+    assert phases.report("t0", epoch(EPOCHS, 0.6)) is False
+    assert phases.next() is None  # nothing more to search, and t2 still runs
+    assert not phases.exhausted
+    assert closed == []
+    phases.fail("t2", "broke")
+    confirm = [phases.next(), phases.next()]
+    assert [task.id for task in confirm] == ["confirm-t1", "confirm-t0"]
+    assert confirm[0].params["seed"] == 1000
+    assert closed == ["search"]
+    assert phases.next() is None
+    for task in confirm:
+        for number in range(1, EPOCHS + 1):
+            phases.report(task.id, epoch(number, 0.5))
+    assert phases.next() is None
+    assert phases.exhausted
+    assert closed == ["search", "confirm", "closed"]
+    assert {id: r.outcome for id, r in journal.records.items()} == {
+        "t0": Outcome.COMPLETED,
+        "t1": Outcome.COMPLETED,
+        "t2": Outcome.FAILED,
+        "confirm-t1": Outcome.COMPLETED,
+        "confirm-t0": Outcome.COMPLETED,
+    }
+
+
+def test_phases_without_anything_to_do_are_exhausted_from_the_start(journal):
+    closed: list[str] = []
+    assert Phases(two_phases(journal, Made(trials=0), closed)).exhausted
+    assert closed == ["search", "confirm", "closed"]
+    assert Phases(iter(())).exhausted
+
+
+def test_no_trial_is_lost_or_begun_twice_however_the_calls_interleave(journal):
+    closed: list[str] = []
+    phases = Phases(two_phases(journal, Made(trials=7), closed, concurrent=3))
+    running: dict[str, int] = {}
+    begun: list[str] = []
+    for turn in range(1000):
+        if phases.exhausted:
+            break
+        if (task := phases.next()) is not None:
+            begun.append(task.id)
+            running[task.id] = 0
+        assert len(running) <= 3
+        if running and turn % 3:
+            id = list(running)[turn % len(running)]
+            running[id] += 1
+            if not phases.report(id, epoch(running[id], 0.5)):
+                del running[id]
+    assert phases.exhausted
+    assert not running
+    assert begun == [*(f"t{n}" for n in range(7)), "confirm-t0", "confirm-t1"]
+
+
+def test_closing_interrupts_what_runs_and_leaves_the_sessions_contexts(journal):
+    closed: list[str] = []
+    phases = Phases(two_phases(journal, Made(), closed))
+    first = phases.next().id
+    phases.report(first, epoch(1))
+    phases.close()
+    assert journal.records[first].outcome is Outcome.INTERRUPTED
+    assert closed == ["closed"]
+    assert not phases.report(first, epoch(2))
+    assert sorted(journal.records[first].epochs) == [1]
+
+
+def test_closing_before_the_first_trial_was_asked_for_leaves_nothing_running(journal):
+    Phases(two_phases(journal, Made(), [])).close()
+    assert all(r.outcome is Outcome.INTERRUPTED for r in journal.records.values())
+
+
+def test_closing_when_all_is_done_changes_nothing(journal):
+    phases = Phases(two_phases(journal, Made(trials=0), []))
+    phases.close()
+    assert phases.exhausted
+    assert journal.records == {}

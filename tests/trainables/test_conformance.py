@@ -1,0 +1,138 @@
+"""What every file in trainables/models and trainables/datasets has to keep to."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from made_data import MAKERS, weights
+
+import trainables.datasets
+import trainables.models
+from trainables import folder
+from trainables.config import TrainConfig
+from trainables.data import ImageData
+from trainables.state import TrainState
+
+torch.set_num_threads(1)
+CPU = torch.device("cpu")
+models = pytest.mark.parametrize("name", folder.names(trainables.models))
+shapes = pytest.mark.parametrize("shape", [(1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 64, 64)], ids=str)
+
+
+def build(name: str, shape: tuple[int, int, int] = (3, 32, 32), num_classes: int = 7) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return folder.module(trainables.models, name).build(shape, num_classes)
+
+
+@models
+@shapes
+def test_a_model_gives_a_score_for_each_class(name, shape):
+    assert build(name, shape)(torch.rand(2, *shape)).shape == (2, 7)
+
+
+@models
+@shapes
+def test_gradient_reaches_every_parameter(name, shape):
+    model = build(name, shape)
+    F.cross_entropy(model(torch.randn(16, *shape)), torch.arange(16) % 7).backward()
+    without = [key for key, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    assert without == []
+
+
+@models
+def test_the_seed_decides_the_weights(name):
+    def of(seed: int) -> torch.Tensor:
+        return weights(TrainState.create(TrainConfig(model=name, seed=seed), (3, 32, 32), 7, CPU).model)
+
+    first = of(1)
+    torch.rand(5)  # whatever else draws from the global generator
+    assert torch.equal(first, of(1))
+    assert not torch.equal(first, of(2))
+
+
+@models
+def test_a_model_takes_its_options_by_keyword_only(name):
+    taken = list(inspect.signature(folder.module(trainables.models, name).build).parameters.values())
+    assert [p.name for p in taken[:2]] == ["input_shape", "num_classes"]
+    assert [p.name for p in taken[2:] if p.kind is not p.KEYWORD_ONLY or p.default is p.empty] == []
+
+
+@models
+def test_two_builds_share_nothing(name):
+    one, other = build(name), build(name)
+    held = {tensor.untyped_storage().data_ptr() for tensor in [*one.parameters(), *one.buffers()]}
+    assert not held & {tensor.untyped_storage().data_ptr() for tensor in [*other.parameters(), *other.buffers()]}
+    assert not {id(module) for module in one.modules()} & {id(module) for module in other.modules()}
+
+
+@models
+def test_an_unknown_option_is_refused_as_a_model_error(name):
+    from trainables.errors import ModelError
+
+    with pytest.raises(ModelError, match="no_such_option"):
+        TrainState.create(TrainConfig(model=name, model_options={"no_such_option": 1}), (3, 32, 32), 7, CPU)
+
+
+@pytest.fixture(scope="module", params=folder.names(trainables.datasets))
+def made(request, tmp_path_factory):
+    """Loads a tiny instance of a data set, laid out as that one is."""
+    maker = MAKERS.get(request.param)
+    if maker is None:
+        pytest.fail(f"no tiny instance of the data set {request.param!r}: add a maker to tests/trainables/made_data.py")
+    root = tmp_path_factory.mktemp(request.param)
+    options = maker(root)
+    return lambda: folder.module(trainables.datasets, request.param).load(root, **options)
+
+
+@pytest.fixture(scope="module")
+def data(made) -> ImageData:
+    return made()
+
+
+def parts(data: ImageData):
+    return (data.train_images, data.train_labels), (data.test_images, data.test_labels)
+
+
+def test_a_data_set_is_bytes_channels_last_and_whole_numbers(data):
+    for images, labels in parts(data):
+        assert images.dtype == np.uint8
+        assert images.shape == (len(labels), *data.train_images.shape[1:])
+        assert images.shape[3] in (1, 3)
+        assert labels.dtype == np.int64
+        assert labels.ndim == 1
+    channels, height, width = data.input_shape
+    assert data.train_images.shape[1:] == (height, width, channels)
+
+
+def test_every_class_is_in_train_and_test_and_no_other_label(data):
+    for _, labels in parts(data):
+        assert set(labels.tolist()) == set(range(len(data.classes)))
+    assert len(set(data.classes)) == len(data.classes)
+
+
+def test_a_data_set_decoded_again_is_the_same(data, made, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEARCH_CACHE_DIR", str(tmp_path))
+    again = made()
+    assert list(tmp_path.iterdir())  # it was not read from the first one's cache
+    assert again.fingerprint == data.fingerprint
+    assert again.classes == data.classes
+    for (images, labels), (images_again, labels_again) in zip(parts(data), parts(again), strict=True):
+        assert np.array_equal(images, images_again)
+        assert np.array_equal(labels, labels_again)
+
+
+def test_mean_and_standard_deviation_are_those_of_the_training_images(data):
+    scaled = np.asarray(data.train_images, np.float64) / 255
+    assert data.mean == pytest.approx(scaled.mean((0, 1, 2)), abs=1e-9)
+    assert data.std == pytest.approx(scaled.std((0, 1, 2)), abs=1e-9)
+
+
+@pytest.mark.parametrize(("package", "near"), [(trainables.models, "lenett"), (trainables.datasets, "cifar_10")])
+def test_an_unknown_name_is_answered_with_the_known_ones(package, near):
+    with pytest.raises(folder.UnknownName) as error:
+        folder.module(package, near)
+    assert near in str(error.value)
+    assert "did you mean" in str(error.value)
+    assert all(name in str(error.value) for name in folder.names(package))

@@ -1,0 +1,244 @@
+"""One run: what it gives, that it can be repeated, and that it can be gone on with."""
+
+import json
+import math
+import multiprocessing
+import signal
+import sys
+from dataclasses import asdict
+
+import pytest
+import torch
+from made_data import made_split, weights
+from other_processes import KILLED_IN_EPOCH, TRAINING, train_twice, unmeasured, wait_until
+
+import trainables.models
+from trainables.config import AUGMENTATIONS, NORMALIZATIONS, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig
+from trainables.loader import Loader
+from trainables.state import TrainState
+from trainables.train import train
+
+torch.set_num_threads(1)
+CPU = torch.device("cpu")
+PARTS = made_split()
+WITH_DROPOUT = """
+import torch.nn as nn
+
+def build(input_shape, num_classes, *, dropout=0.5):
+    channels = input_shape[0]
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(),
+        nn.Dropout(dropout), nn.Linear(64, num_classes),
+    )
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def other(tmp_path_factory):
+    """Another process that trains while the tests here do: its folder and itself."""
+    folder = tmp_path_factory.mktemp("other")
+    process = multiprocessing.get_context("spawn").Process(target=train_twice, args=(folder,))
+    process.start()
+    yield folder, process
+    process.kill()
+    process.join()
+
+
+@pytest.fixture
+def with_dropout(tmp_path, monkeypatch):
+    """A model file of the user's own, with all that has a state or draws random numbers."""
+    (tmp_path / "with_dropout.py").write_text(WITH_DROPOUT)
+    monkeypatch.setattr(trainables.models, "__path__", [*trainables.models.__path__, str(tmp_path)])
+    yield "with_dropout"
+    sys.modules.pop("trainables.models.with_dropout", None)
+
+
+def fresh(config: TrainConfig) -> TrainState:
+    return TrainState.create(config, PARTS.data.input_shape, len(PARTS.data.classes), CPU)
+
+
+def going_on(config: TrainConfig, state: TrainState):
+    return train(config, Loader(PARTS, config, CPU), state)
+
+
+def curve(config: TrainConfig, state: TrainState | None = None) -> list[dict]:
+    return [unmeasured(asdict(metrics)) for metrics in going_on(config, state or fresh(config))]
+
+
+def restored(config: TrainConfig, path) -> TrainState:
+    state = fresh(TrainConfig.of({**config.in_effect(), "seed": 99}))  # its own weights must not matter
+    state.load(path, CPU)
+    return state
+
+
+def test_an_epoch_s_metrics_are_what_they_say():
+    config = TrainConfig.of({**TRAINING, "epochs": 3})
+    loader, state = Loader(PARTS, config, CPU), fresh(config)
+    for epoch, metrics in enumerate(train(config, loader, state), start=1):
+        assert metrics.epoch == state.epoch == epoch
+        assert metrics == state.metrics
+        assert 0 <= metrics.train_accuracy <= 1
+        (images, labels), *rest = loader.validation()
+        assert not rest
+        with torch.no_grad():
+            scores = state.model.eval()(images)
+        assert metrics.val_loss == pytest.approx(torch.nn.functional.cross_entropy(scores, labels).item(), rel=1e-5)
+        assert metrics.val_accuracy == pytest.approx((scores.argmax(1) == labels).float().mean().item())
+        assert metrics.epoch_seconds > 0
+        assert metrics.images_per_second > 0
+        assert 10 < metrics.peak_memory_mb < 100_000
+    assert epoch == 3
+
+
+def test_the_training_loss_is_the_mean_over_images(monkeypatch):
+    """With a learning rate too small to change anything, it is the loss over the training part."""
+    config = TrainConfig(lr=1e-30, optimizer="sgd", epochs=1, batch_size=50)  # 72 images: batches of 50 and 22
+    state = fresh(config)
+    images, labels = (torch.cat(part) for part in zip(*Loader(PARTS, config, CPU).training(0), strict=True))
+    with torch.no_grad():
+        scores = state.model(images)
+    (metrics,) = curve(config, state)
+    assert metrics["train_loss"] == pytest.approx(torch.nn.functional.cross_entropy(scores, labels).item(), rel=1e-5)
+    assert metrics["train_accuracy"] == pytest.approx((scores.argmax(1) == labels).float().mean().item())
+
+
+def test_the_learning_rate_reported_is_that_of_the_last_step():
+    lrs = [m["lr"] for m in curve(TrainConfig(epochs=4, schedule="step", lr=0.01, decay_interval=2, decay_factor=0.5))]
+    assert lrs == pytest.approx([0.01, 0.01, 0.005, 0.005])
+    (only,) = curve(TrainConfig(epochs=1, schedule="constant", lr=0.01, warmup_epochs=2, batch_size=18))  # 4 steps
+    assert only["lr"] == pytest.approx(0.01 * 3 / 8)
+
+
+def test_training_learns():
+    last = curve(TrainConfig(epochs=10, batch_size=16, lr=3e-3, schedule="constant"))[-1]
+    assert last["val_accuracy"] > 0.9  # chance is a third
+    assert last["train_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        *({"optimizer": name} for name in OPTIMIZERS),
+        *({"schedule": name} for name in SCHEDULES),
+        *({"augment": name} for name in ("none", *AUGMENTATIONS, "+".join(AUGMENTATIONS))),
+        *({"normalize": name} for name in NORMALIZATIONS),
+        *({"precision": name} for name in PRECISIONS),
+        {"optimizer": "sgd", "momentum": 0.5, "nesterov": True},
+        {"lr": 1, "optimizer": "sgd", "momentum": 0, "weight_decay": 0, "train_fraction": 1},
+    ],
+    ids=str,
+)
+def test_every_name_trains(params):
+    config = TrainConfig.of({"lr": 1e-3, **params, "epochs": 2, "batch_size": 24})
+    state = fresh(config)
+    before = weights(state.model)
+    result = curve(config, state)
+    assert [m["epoch"] for m in result] == [1, 2]
+    assert all(math.isfinite(m[key]) for m in result for key in ("train_loss", "val_loss"))
+    assert not torch.equal(before, weights(state.model))
+
+
+def test_bfloat16_is_close_to_single_precision_and_not_the_same():
+    single, mixed = (curve(TrainConfig(epochs=3, batch_size=16, precision=p)) for p in ("float32", "bfloat16"))
+    assert mixed[-1]["val_loss"] != single[-1]["val_loss"]
+    assert mixed[-1]["val_loss"] == pytest.approx(single[-1]["val_loss"], rel=0.1)
+    state = fresh(TrainConfig(precision="bfloat16"))
+    assert {p.dtype for p in state.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_run_repeated_is_the_same(optimizer):
+    config = TrainConfig.of({**TRAINING, "optimizer": optimizer})
+    assert curve(config) == curve(config)
+
+
+def test_another_seed_gives_another_run():
+    one, other = (curve(TrainConfig.of({**TRAINING, "epochs": 1, "seed": seed})) for seed in (1, 2))
+    assert one[0]["train_loss"] != other[0]["train_loss"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", ["lenet", "with_dropout"])
+def test_a_run_gone_on_with_is_the_same(tmp_path, with_dropout, model, optimizer):
+    config = TrainConfig.of({**TRAINING, "model": model, "optimizer": optimizer})
+    whole = curve(config)
+    state = fresh(config)
+    for metrics in going_on(config, state):
+        if metrics.epoch == 2:
+            state.save(tmp_path / "state")
+            break
+    state = restored(config, tmp_path / "state")
+    assert state.epoch == 2
+    assert unmeasured(asdict(state.metrics)) == whole[1]
+    torch.rand(3)
+    assert curve(config, state) == whole[2:]
+
+
+def test_a_finished_run_goes_no_further(tmp_path):
+    config = TrainConfig(epochs=1)
+    state = fresh(config)
+    assert len(curve(config, state)) == 1
+    state.save(tmp_path / "state")
+    assert curve(config, restored(config, tmp_path / "state")) == []
+
+
+DIVERGING = TrainConfig(optimizer="sgd", lr=1e20, schedule="constant", epochs=5, batch_size=16)
+
+
+def test_a_run_ends_when_its_loss_is_not_finite():
+    result = curve(DIVERGING)
+    assert len(result) < 5
+    assert not math.isfinite(result[-1]["train_loss"])
+
+
+def test_a_run_ended_so_is_not_gone_on_with(tmp_path):
+    state = fresh(DIVERGING)
+    assert len(curve(DIVERGING, state)) < 5
+    state.save(tmp_path / "state")
+    assert curve(DIVERGING, restored(DIVERGING, tmp_path / "state")) == []
+
+
+def test_a_save_that_fails_leaves_the_old_state(tmp_path, monkeypatch):
+    config = TrainConfig(epochs=2)
+    state = fresh(config)
+    path = tmp_path / "checkpoints" / "state"
+    state.save(path)
+    before = path.read_bytes()
+
+    def write_half(content, target) -> None:
+        with open(target, "wb") as file:
+            file.write(before[: len(before) // 2])
+        raise OSError("no space left on device")
+
+    curve(config, state)
+    monkeypatch.setattr(torch, "save", write_half)
+    with pytest.raises(OSError, match="no space"):
+        state.save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.fixture
+def other_curves(other) -> dict[str, list[dict]]:
+    """What the other process wrote of its runs until it was killed in the middle of an epoch."""
+    folder, process = other
+    wait_until(lambda: (folder / "stays").exists() or process.exitcode is not None)
+    assert process.exitcode in (None, -signal.SIGKILL)
+    process.kill()
+    process.join()
+    return {
+        run: [json.loads(line) for line in (folder / run / "curve").read_text().splitlines()]
+        for run in ("whole", "killed")
+    }
+
+
+def test_another_process_trains_the_same(other_curves):
+    assert other_curves["whole"] == curve(TrainConfig.of(TRAINING))
+
+
+def test_a_killed_run_gone_on_with_is_the_same(other, other_curves):
+    folder, _ = other
+    assert len(other_curves["killed"]) == KILLED_IN_EPOCH
+    config = TrainConfig.of(TRAINING)
+    gone_on = curve(config, restored(config, folder / "killed" / "state"))
+    assert other_curves["killed"] + gone_on == curve(config)
