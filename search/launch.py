@@ -127,7 +127,11 @@ class _Launch:
             f"[bold]{spec.name}[/] on {self.source.title}: up to {spec.trials} trials "
             f"of up to {spec.scheduler.max_epochs} epochs, {self.engine.describe()}"
         )
-        self.console.print(f"[dim]state in {self.folder.path}, runs in {uri}; Ctrl-C ends it cleanly[/]")
+        self.console.print(
+            f"[dim]state in {self.folder.path}, runs in {uri} under experiment {experiment(spec, self.source)}; "
+            "Ctrl-C ends it cleanly[/]",
+            soft_wrap=True,
+        )
         journal.append("launch", on=self.engine.describe())
         tracker = Tracker(journal.path, uri, experiment(spec, self.source), tags, first_metric=spec.objective.metric)
         with Interrupts(self.engine.stop) as interrupted:
@@ -202,10 +206,7 @@ class _Launch:
         self.console.print()
         if not finished:
             print_command("go on with it", resume_command(self.options, self.folder.id))
-        ui = f"mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite") else uri
-        print_command(
-            "compare the runs", f"{ui}   (experiment {experiment(self.spec, self.source)}, search.id {self.folder.id})"
-        )
+        print_command("compare the runs", _ui_command(uri))
         print_command("see the study", f"optuna-dashboard {self.folder.study}")
 
     def _tags(self) -> dict[str, str]:
@@ -226,6 +227,12 @@ class _Launch:
 def experiment(spec: Spec, source: DataSource) -> str:
     """The MLflow experiment: the spec's name; runs on a substitute have one of their own."""
     return f"{spec.name}-SUBSTITUTE-{source.name}" if source.substitute_for else spec.name
+
+
+def _ui_command(uri: str) -> str:
+    if uri == tracking.resolve_uri(tracking.DEFAULT_URI):
+        return "mlflow ui"  # looks for that file in this folder
+    return f"mlflow ui --backend-store-uri {uri}" if uri.startswith(tracking.SQLITE) else uri
 
 
 def resume_command(options: argparse.Namespace, id: str) -> str:

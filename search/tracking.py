@@ -19,7 +19,8 @@ from search.outcomes import MLFLOW_STATUS, Outcome
 
 INTERVAL = 2.0
 """Seconds between two batches."""
-DEFAULT_URI = "sqlite:///mlflow.db"
+SQLITE = "sqlite:///"
+DEFAULT_URI = f"{SQLITE}mlflow.db"
 METRICS_A_CALL, PARAMS_A_CALL = 1000, 100
 """The most that MLflow takes in one log_batch."""
 HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
@@ -37,8 +38,9 @@ class TrackingUnreachable(ConnectionError):
 
 
 def resolve_uri(uri: str | None) -> str:
-    """The spec's tracking URI, else MLFLOW_TRACKING_URI, else a database in this folder."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    """The spec's tracking URI, else MLFLOW_TRACKING_URI, else a database in this folder; file paths absolute."""
+    found = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    return f"{SQLITE}{Path(found.removeprefix(SQLITE)).absolute()}" if found.startswith(SQLITE) else found
 
 
 def check(uri: str) -> None:
@@ -49,8 +51,8 @@ def check(uri: str) -> None:
     """
     if uri.startswith(("http://", "https://")):
         _check_server(uri)
-    elif uri.startswith("sqlite:///"):
-        folder = Path(uri.removeprefix("sqlite:///")).absolute().parent
+    elif uri.startswith(SQLITE):
+        folder = Path(uri.removeprefix(SQLITE)).parent
         if not os.access(folder, os.W_OK):
             raise TrackingUnreachable(f"{folder} is not a folder that can be written to")
     else:

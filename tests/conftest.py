@@ -63,6 +63,16 @@ def tracking_server(tmp_path_factory: pytest.TempPathFactory):
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs, to be copied: making one takes seconds."""
+    from mlflow.tracking import MlflowClient
+
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 class TrackingServer:
     """A real `mlflow server` that can be stopped and started again on the same database and port."""
 
@@ -113,5 +123,5 @@ def write_spec(path: Path, **sections: object) -> Path:
         "budget": {"trials": 4},
         "confirm": None,
     }
-    path.write_text(yaml.safe_dump(content | sections))
+    path.write_text(yaml.safe_dump(content | sections, sort_keys=False))
     return path

@@ -1,5 +1,6 @@
 """The projection of a journal into MLflow: over HTTP and to sqlite, through outages, and once only."""
 
+import shutil
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -22,9 +23,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tracking, "INTERVAL", 0.1)
 
 
-def track(journal: Journal, uri: str, experiment: str = "tracked") -> Tracker:
+def track(journal: Journal, uri: str) -> Tracker:
     tags = {"search.id": "s1", "data": "made", "data.fingerprint": "f00"}
-    return Tracker(journal.path, uri, experiment, tags, first_metric="val_accuracy")
+    return Tracker(journal.path, uri, "tracked", tags, first_metric="val_accuracy")
 
 
 def begin(journal: Journal, trial: str) -> None:
@@ -41,9 +42,9 @@ def end(journal: Journal, trial: str, outcome: Outcome) -> None:
     journal.append("end", id=trial, outcome=outcome, reason="because", epoch=last)
 
 
-def runs(uri: str, experiment: str = "tracked") -> dict[str, object]:
+def runs(uri: str) -> dict[str, object]:
     client = MlflowClient(uri)
-    found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    found = client.search_runs([client.get_experiment_by_name("tracked").experiment_id])
     assert len({r.info.run_name for r in found}) == len(found), "a run was made twice"
     return {r.data.tags.get("search.trial_id", "parent"): r for r in found}
 
@@ -60,22 +61,18 @@ def journal(tmp_path: Path):
 
 
 @pytest.fixture
-def uri(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/mlflow.db"
+def uri(tmp_path: Path, empty_database: Path) -> str:
+    return f"sqlite:///{shutil.copy(empty_database, tmp_path)}"
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_each_outcome_has_its_status_tag_and_reason(
-    journal: Journal, tmp_path_factory: pytest.TempPathFactory, outcome
-):
-    # One database for all cases: making one takes seconds.
-    uri = f"sqlite:///{tmp_path_factory.getbasetemp()}/outcomes.db"
-    tracker = track(journal, uri, outcome)
+def test_each_outcome_has_its_status_tag_and_reason(journal: Journal, uri: str, outcome: Outcome):
+    tracker = track(journal, uri)
     begin(journal, "t0")
     epochs(journal, "t0", 1, 2)
     end(journal, "t0", outcome)
     assert tracker.close(60)
-    run = runs(uri, outcome)["t0"]
+    run = runs(uri)["t0"]
     assert run.info.status == MLFLOW_STATUS[outcome]
     assert run.data.tags["outcome"] == outcome
     assert run.data.tags["reason"] == "because"

@@ -1,0 +1,32 @@
+# Two commands: `make search` (SPEC=..., ARGS=...) and `make test`. Each sets up .venv first.
+
+PYTHON ?= python3
+SPEC ?= spaces/quickstart.yaml
+ARGS ?=
+UV_VERSION := 0.13.9
+READY := .venv/.ready
+
+.PHONY: search test check lock
+.DELETE_ON_ERROR:
+
+search: $(READY)
+	@.venv/bin/python -m search.run $(SPEC) $(ARGS)
+
+test: $(READY)
+	.venv/bin/python -m pytest -m "not slow" $(ARGS)
+
+check: $(READY)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet uv==$(UV_VERSION)
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --requirement requirements.txt
+	@touch $(READY)
+
+lock: $(READY)  ## after a change to the dependencies in pyproject.toml
+	.venv/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url --quiet --output-file requirements.txt
