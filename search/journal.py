@@ -1,7 +1,7 @@
 """The truth about a search: an append-only file of events. The study and MLflow's record follow from it.
 
 One JSON object a line. `event` is one of
-  launch  a driver started: time, and what it runs on
+  launch  a driver started: on (what it runs on), concurrent (trials at a time), command (when it was given)
   trial   a trial started, or went on after an interruption: id, number, phase, params, of
   epoch   an epoch ended: id, epoch, metrics
   end     a trial ended: id, outcome, reason, epoch (the last one done)

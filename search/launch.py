@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 
 from search import confirm, dataset, dry_run, in_process, provenance, summary, tracking
@@ -132,7 +133,8 @@ class _Launch:
             "Ctrl-C ends it cleanly[/]",
             soft_wrap=True,
         )
-        journal.append("launch", on=self.engine.describe())
+        began = psutil.Process().create_time()
+        journal.append("launch", on=self.engine.describe(), concurrent=self.engine.concurrent, command=began)
         tracker = Tracker(journal.path, uri, experiment(spec, self.source), tags, first_metric=spec.objective.metric)
         with Interrupts(self.engine.stop) as interrupted:
             phases = Phases(self._sessions())

@@ -19,7 +19,7 @@ import numpy as np
 
 from trainables.data import ImageData
 
-FORMAT = 1
+FORMAT = 2
 """Part of the key: raise it when decoded arrays would differ from those of an earlier version."""
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -53,7 +53,7 @@ def cached(name: str, sources: Sequence[Path], decode: Callable[[], Decoded], *,
     folder = cache_dir() / f"{name}-{_key(sources, options)}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with open(folder.with_suffix(".lock"), "w") as lock:
+        with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.exists():
                 _write(folder, decode())
@@ -82,12 +82,15 @@ def _key(sources: Sequence[Path], options: str) -> str:
 
 
 def _write(folder: Path, decoded: Decoded) -> None:
+    for left in folder.parent.glob(f".{folder.name}-*"):  # by a process that was killed here; the lock is ours
+        shutil.rmtree(left)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         fingerprint = hashlib.blake2b(json.dumps(decoded.classes).encode(), digest_size=16)
         for array_name in ARRAYS:
             array = np.ascontiguousarray(getattr(decoded, array_name))
             np.save(temporary / f"{array_name}.npy", array)
+            fingerprint.update(str(array.shape).encode())
             fingerprint.update(array.data)
         mean, std = _statistics(decoded.train_images)
         meta = {"classes": decoded.classes, "mean": mean, "std": std, "fingerprint": fingerprint.hexdigest()}

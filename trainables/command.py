@@ -1,6 +1,7 @@
 """The command line of `python -m trainables.train`: one run, with torch, torchvision and numpy alone."""
 
 import argparse
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 import trainables.datasets
 from trainables import folder
 from trainables.config import FIELDS, TrainConfig
-from trainables.data import split
+from trainables.data import DataError, ImageData, split
 from trainables.evaluate import evaluate
 from trainables.loader import Loader
 from trainables.state import TrainState
@@ -29,11 +30,10 @@ def main() -> None:
 def _run(arguments: dict) -> None:
     config = TrainConfig(**{name: arguments[name] for name in FIELDS})
     torch.set_num_threads(arguments["threads"])
-    device = torch.device(arguments["device"])
-    options = {"folder": arguments["folder"]} if arguments["folder"] else {}
-    data = folder.module(trainables.datasets, arguments["data"]).load(arguments["data_dir"], **options)
-    validation = None if arguments["validation"] == "test" else float(arguments["validation"])
-    loader = Loader(split(data, validation=validation, train_fraction=config.train_fraction, seed=0), config, device)
+    device = arguments["device"]
+    data = _load(arguments)
+    parts = split(data, validation=arguments["validation"], train_fraction=config.train_fraction, seed=0)
+    loader = Loader(parts, config, device)
     state = TrainState.create(config, data.input_shape, len(data.classes), device)
     print(f"{config.model} on {data.name}: {loader.n_train:,} images, {device}", flush=True)
     for m in train(config, loader, state):
@@ -48,15 +48,51 @@ def _run(arguments: dict) -> None:
         print(f"test loss {loss:.4f} accuracy {accuracy:.4f}")
 
 
+def _load(arguments: dict) -> ImageData:
+    load = folder.module(trainables.datasets, arguments["data"]).load
+    options = {key: arguments[key] for key in ("folder", "image_size") if arguments[key] is not None}
+    try:
+        inspect.signature(load).bind(arguments["data_dir"], **options)
+    except TypeError as error:
+        raise DataError(f"--data {arguments['data']}: {error}") from error
+    return load(arguments["data_dir"], **options)
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
+def _validation(text: str) -> float | None:
+    return None if text == "test" else float(text)
+
+
+def _threads(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def _device(text: str) -> torch.device:
+    try:
+        return torch.device(text)
+    except RuntimeError as error:
+        raise ValueError from error
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainables.train", description="Train once.")
     parser.add_argument("--data", default="cifar10", help="data set (default: cifar10)")
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("SEARCH_DATA_DIR", "data")))
-    parser.add_argument("--folder", help="of --data image_folder, under --data-dir")
-    parser.add_argument("--validation", default="0.1", help="part of each class set aside, or 'test' (default: 0.1)")
+    parser.add_argument("--folder", type=_name, help="of --data image_folder: its folder under --data-dir")
+    parser.add_argument("--image-size", type=int, help="of --data image_folder: resize to so many pixels a side")
+    parser.add_argument(
+        "--validation", type=_validation, default=0.1, help="part of each class set aside, or 'test' (default: 0.1)"
+    )
     parser.add_argument("--test", action="store_true", help="score the test set at the end")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", type=_device, default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=_threads, default=os.cpu_count())
     for name, field in FIELDS.items():
         flag, kind = "--" + name.replace("_", "-"), type(field.default)
         if kind is bool:

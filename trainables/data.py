@@ -61,8 +61,12 @@ def split(data: ImageData, *, validation: float | None, train_fraction: float, s
             fraction lies inside a larger one, and the validation set stays the same.
 
     Raises:
-        DataError: a class would have no training or no validation image.
+        DataError: a class would have no training or no validation image, or a part is none.
     """
+    if validation is not None and not 0 < validation < 1:
+        raise DataError(f"validation must be between 0 and 1, not {validation:g}")
+    if not 0 < train_fraction <= 1:
+        raise DataError(f"train_fraction must be above 0 and at most 1, not {train_fraction:g}")
     train, held_out = [], []
     for label, name in enumerate(data.classes):
         members = np.flatnonzero(data.train_labels == label)

@@ -49,7 +49,7 @@ def decode(source: Path | bytes, *, where: str, size: int | None = None) -> np.n
             if size is not None and rgb.size != (size, size):
                 rgb = rgb.resize((size, size), Image.Resampling.BILINEAR)
             return np.asarray(rgb)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{where} is not a readable picture ({error}): replace or remove it") from error
 
 

@@ -1,5 +1,6 @@
 """All that changes while a run trains, saved whole and read back whole."""
 
+import inspect
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import nn, optim
 import trainables.models
 from trainables import folder, optimizers
 from trainables.config import TrainConfig
+from trainables.errors import ModelError
 from trainables.loader import INITIAL_WEIGHTS, seed_for
 
 
@@ -57,6 +59,10 @@ class TrainState:
         """
         torch.manual_seed(seed_for(config, INITIAL_WEIGHTS))
         build = folder.module(trainables.models, config.model).build
+        try:
+            inspect.signature(build).bind(input_shape, num_classes, **config.model_options)
+        except TypeError as error:
+            raise ModelError(f"{config.model}: {error}") from error
         model = build(input_shape, num_classes, **config.model_options)
         model = model.to(device=device, memory_format=torch.channels_last)
         return cls(model, optimizers.build(model, config))

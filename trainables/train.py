@@ -23,12 +23,10 @@ def train(config: TrainConfig, loader: Loader, state: TrainState) -> Iterator[Ep
     epoch whose loss is not finite: nothing can be learned from there on.
     """
     reset_peak(loader.device)
-    while state.epoch < config.epochs:
+    while state.epoch < config.epochs and (state.metrics is None or math.isfinite(state.metrics.train_loss)):
         state.metrics = _train_epoch(config, loader, state)
         state.epoch += 1
         yield state.metrics
-        if not math.isfinite(state.metrics.train_loss):
-            return
 
 
 def autocast_for(config: TrainConfig, device: torch.device) -> torch.autocast:

@@ -4,6 +4,7 @@ import shutil
 import socket
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -274,7 +275,7 @@ def test_one_that_starts_during_a_download_waits_for_it(tmp_path, monkeypatch):
     def fetch(root: str) -> None:
         if not downloads:
             downloads.append(root)
-            place = write_cifar10_batches(tmp_path, cifar10_parts())
+            place = write_cifar10_batches(Path(root), cifar10_parts())
             last = place / "test_batch"
             content = last.read_bytes()
             last.unlink()
@@ -293,7 +294,7 @@ def test_one_that_starts_during_a_download_waits_for_it(tmp_path, monkeypatch):
 
     first, second = threading.Thread(target=load), threading.Thread(target=load)
     first.start()
-    half_there.wait()
+    assert half_there.wait(60)
     second.start()
     second.join(0.5)
     go_on.set()

@@ -216,6 +216,7 @@ def test_a_save_that_fails_leaves_the_old_state(tmp_path, monkeypatch):
         state.save(path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+    assert torch.equal(weights(restored(config, path).model), weights(fresh(config).model))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import fcntl
 import pickle
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,15 +76,20 @@ def _find_parquet(root: Path) -> Found | None:
 
 def _find_folders(root: Path) -> Found | None:
     place = root / "cifar10"
-    if not (place / "train").is_dir() or not (place / "test").is_dir():
+    parts = [place / part for part in ("train", "test")]
+    missing = [part for part in parts if not part.is_dir()]
+    if len(missing) == len(parts):
         return None
-    train, test = list_classes(place / "train"), list_classes(place / "test")
+    if missing:
+        raise DataError(f"{missing[0]} is missing: CIFAR-10 as folders has train/<class>/ and test/<class>/")
+    train, test = (list_classes(part) for part in parts)
     for classes in (train, test):
         if tuple(classes) != CLASSES:
             raise DataError(f"{place} must have the class folders {', '.join(CLASSES)} in train and in test")
 
     def read() -> Decoded:
-        return _decoded(decode_classes(train, CLASSES, None), decode_classes(test, CLASSES, None))
+        parts = (decode_classes(classes, CLASSES, None) for classes in (train, test))
+        return _decoded(*(_checked(images, labels, place) for images, labels in parts))
 
     return [path for classes in (train, test) for paths in classes.values() for path in paths], read
 
@@ -94,10 +100,12 @@ def _read_batches(files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
         try:
             with open(path, "rb") as file:
                 batch = pickle.load(file, encoding="latin1")
-            images.append(np.asarray(batch["data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-            labels.append(np.asarray(batch["labels"], np.int64))
+            pixels = np.asarray(batch["data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+            pixels, classes = _checked(pixels, np.asarray(batch["labels"], np.int64), path)
         except Exception as error:  # a damaged pickle can raise nearly anything
             raise DataError(f"{path} is damaged ({error}): unpack the archive again") from error
+        images.append(pixels)
+        labels.append(classes)
     return np.concatenate(images), np.concatenate(labels)
 
 
@@ -115,23 +123,45 @@ def _read_parquet(files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
                 f"{path} is not a readable parquet file of CIFAR-10 ({first_line}): fetch it again"
             ) from error
         pictures = table["img"].combine_chunks().field("bytes")
-        images += [decode(p.as_py(), where=f"{path}, row {row}") for row, p in enumerate(pictures)]
-        labels.append(table["label"].to_numpy())
-    return np.stack(images), np.concatenate(labels).astype(np.int64)
+        decoded = [decode(p.as_py(), where=f"{path}, row {row}") for row, p in enumerate(pictures)]
+        odd = next((row for row, picture in enumerate(decoded) if picture.shape != decoded[0].shape), 0)
+        _checked_size(decoded[odd], f"{path}, row {odd}")
+        pixels, classes = _checked(np.stack(decoded), table["label"].to_numpy().astype(np.int64), path)
+        images.append(pixels)
+        labels.append(classes)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _checked_size(picture: np.ndarray, where: str) -> np.ndarray:
+    if picture.shape != (32, 32, 3):
+        raise DataError(f"{where} is {picture.shape[1]}x{picture.shape[0]}, pictures of CIFAR-10 are 32x32")
+    return picture
+
+
+def _checked(images: np.ndarray, labels: np.ndarray, place: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The same images and labels.
+
+    Raises:
+        DataError: they cannot be CIFAR-10's.
+    """
+    _checked_size(images[0], str(place))
+    if len(images) != len(labels):
+        raise DataError(f"{place} has {len(images)} pictures and {len(labels)} labels: fetch it again")
+    if labels.min() < 0 or labels.max() >= len(CLASSES):
+        raise DataError(f"{place} has labels from {labels.min()} to {labels.max()}, those of CIFAR-10 are 0 to 9")
+    return images, labels
 
 
 def _decoded(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> Decoded:
     arrays = []
     for images, labels in (train, test):
-        if images.shape[1:] != (32, 32, 3):
-            raise DataError(f"the pictures are {images.shape[2]}x{images.shape[1]}, those of CIFAR-10 are 32x32")
         order = canonical_order(images, labels)
         arrays += [images[order], labels[order]]
     return Decoded(CLASSES, *arrays)
 
 
 def _download(root: Path) -> None:
-    """Fetch the archive by torchvision into `root`; one of several starting processes does it."""
+    """Fetch the archive by torchvision; one of several starting processes does it, and `root` sees it whole."""
     try:
         socket.create_connection((HOST, 443), timeout=5).close()
     except OSError as error:
@@ -144,7 +174,11 @@ def _download(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     with open(root / ".cifar10.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            CIFAR10(str(root), download=True)
-        except (OSError, RuntimeError) as error:
-            raise DataMissing(f"the download of CIFAR-10 into {root} failed: {error}") from error
+        if (root / BATCHES).exists():
+            return
+        with tempfile.TemporaryDirectory(dir=root, prefix=".cifar10-") as temporary:
+            try:
+                CIFAR10(temporary, download=True)
+                (Path(temporary) / BATCHES).rename(root / BATCHES)
+            except (OSError, RuntimeError) as error:
+                raise DataMissing(f"the download of CIFAR-10 into {root} failed: {error}") from error

@@ -46,7 +46,11 @@ def load(root: Path, *, folder: str, image_size: int | None = None) -> ImageData
     def decode() -> Decoded:
         images, labels = decode_classes(train_classes, names, image_size)
         if test:
-            return Decoded(names, images, labels, *decode_classes(test_classes, names, image_size))
+            test_images, test_labels = decode_classes(test_classes, names, image_size)
+            if test_images.shape[1:] != images.shape[1:]:
+                sizes = (f"{a.shape[2]}x{a.shape[1]}" for a in (images, test_images))
+                raise DataError(f"pictures in {train} are {next(sizes)}, in {test} {next(sizes)}: set data.image_size")
+            return Decoded(names, images, labels, test_images, test_labels)
         held_out = _held_out(labels, len(names))
         return Decoded(names, images[~held_out], labels[~held_out], images[held_out], labels[held_out])
 
