@@ -7,24 +7,17 @@ from rich.console import Console
 from rich.table import Table
 
 from search.dataset import DataSource
-from search.errors import Problem, UserError
 from search.schedulers import rung_epochs
 from search.searcher import StudySearcher
 from search.spec import Spec
-from trainables.config import TrainConfig
 from trainables.data import ImageData
 
 SAMPLES = 5
 
 
 def show(console: Console, spec: Spec, source: DataSource, data: ImageData, resources: str) -> None:
-    """Print the space, the budget, the resources and samples; build each sample's model once.
-
-    Raises:
-        UserError: a model cannot be built for these images.
-    """
+    """Print the space, the budget, the resources and samples."""
     samples = _samples(spec)
-    _build(spec, samples, data)
     shape = "x".join(map(str, data.input_shape[1:]))
     validation = "the test set" if source.validation is None else f"{source.validation:g} of each class"
     console.print(
@@ -61,22 +54,6 @@ def _samples(spec: Spec) -> list[dict]:
         searcher = StudySearcher(spec, Path(temporary) / "study.log")
         asked = [searcher.ask() for _ in range(min(SAMPLES, spec.trials))]
     return [a[1] for a in asked if a is not None]
-
-
-def _build(spec: Spec, samples: list[dict], data: ImageData) -> None:
-    import torch
-
-    from trainables.errors import ModelError
-    from trainables.state import TrainState
-
-    problems = {}
-    for params in samples:
-        try:
-            TrainState.create(TrainConfig.of(params), data.input_shape, len(data.classes), torch.device("cpu"))
-        except ModelError as error:
-            problems[str(error)] = Problem("model", str(error))
-    if problems:
-        raise UserError(list(problems.values()), spec.source, spec.lines)
 
 
 def _space(spec: Spec) -> Table:

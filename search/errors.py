@@ -18,17 +18,21 @@ class UserError(Exception):
 
     def __init__(self, problems: list[Problem], source: Path | str = "", lines: dict[str, int] | None = None):
         """Args: source: the file that the keys belong to; lines: the line of each key in it, from 1."""
-        self.problems = problems
         self.source = source
         self.lines = lines or {}
+        self.problems = sorted(problems, key=lambda p: self._line(p.key) or 0)
         super().__init__("\n".join(self.messages()))
 
     def messages(self) -> list[str]:
         """A line a mistake: `file:line: key: what is wrong`."""
         return [": ".join(part for part in (self._where(p.key), p.key, p.text) if part) for p in self.problems]
 
+    def _line(self, key: str) -> int | None:
+        """Of the key, or of the nearest one around it that is in the file."""
+        return next((self.lines[k] for k in _itself_and_parents(key) if k in self.lines), None)
+
     def _where(self, key: str) -> str:
-        line = next((self.lines[k] for k in _itself_and_parents(key) if k in self.lines), None)
+        line = self._line(key)
         return f"{self.source}:{line}" if line else str(self.source)
 
 

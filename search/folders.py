@@ -15,6 +15,7 @@ from search.journal import AlreadyRunning, Journal
 from search.spec import Spec
 from trainables.data import ImageData
 
+SPEC, DATA = "spec.yaml", "data.json"
 CHANGEABLE = ("budget", "confirm", "resources", "tracking")
 """Sections that may change between a search and its continuation."""
 
@@ -58,13 +59,14 @@ class SearchFolder:
             raise UserError([Problem("--resume", f"{error}: wait for it, or end it")]) from error
         except OSError as error:
             raise UserError([Problem("--results", f"{path} cannot be written to: {error.strerror}")]) from error
-        (path / "spec.yaml").write_text(yaml.safe_dump(spec.content, sort_keys=False))
-        (path / "data.json").write_text(json.dumps({**source.content(), "fingerprint": data.fingerprint}))
+        (path / SPEC).write_text(yaml.safe_dump(spec.content, sort_keys=False))
+        (path / DATA).write_text(json.dumps({**source.content(), "fingerprint": data.fingerprint}))
         return cls(path, journal)
 
 
 def _earlier(home: Path, resume: str) -> Path:
-    found = sorted((p.parent for p in home.glob("*/journal.jsonl")), key=lambda p: p.name)
+    begun = (p.parent for p in home.glob("*/journal.jsonl"))
+    found = sorted(p for p in begun if (p / SPEC).exists() and (p / DATA).exists())
     if not found:
         raise UserError([Problem("--resume", f"there is no search in {home}: start one without --resume")])
     if resume == "latest":
@@ -79,13 +81,13 @@ def _earlier(home: Path, resume: str) -> Path:
 
 def _check_same(path: Path, spec: Spec, source: DataSource, data: ImageData) -> None:
     """Refuse to mix trials that cannot be compared."""
-    before: dict[str, Any] = yaml.safe_load((path / "spec.yaml").read_text())
+    before: dict[str, Any] = yaml.safe_load((path / SPEC).read_text())
     problems = [
         Problem(key, f"differs from the search {path.name}: undo the change, or start a new search without --resume")
         for key in sorted({*before, *spec.content} - set(CHANGEABLE))
         if before.get(key) != spec.content.get(key)
     ]
-    if json.loads((path / "data.json").read_text())["fingerprint"] != data.fingerprint:
+    if json.loads((path / DATA).read_text())["fingerprint"] != data.fingerprint:
         problems.append(
             Problem(
                 "data",

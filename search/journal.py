@@ -51,6 +51,17 @@ class TrialRecord:
         return self.epochs[max(self.epochs)] if self.epochs else {}
 
 
+@dataclass
+class Launch:
+    """One driver's time, in seconds since 1970."""
+
+    began: float
+    ended: float
+    """Its last event."""
+    searched: float
+    """The last event of the search, before any confirmation."""
+
+
 class Journal:
     """The events of one search. Opening it takes the search's lock for as long as this process lives."""
 
@@ -63,8 +74,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.records: dict[str, TrialRecord] = {}
-        self.launches: list[tuple[float, float]] = []
-        """First and last event of each launch, seconds since 1970."""
+        self.launches: list[Launch] = []
         self.listeners: list[Callable[[Event], None]] = []
         self._file = open(path, "ab")  # noqa: SIM115 (open as long as the search is)
         try:
@@ -72,10 +82,9 @@ class Journal:
         except BlockingIOError:
             self._file.close()
             raise AlreadyRunning(f"another process is running the search in {path.parent}") from None
-        whole = 0
-        for event, whole in read(path):  # noqa: B007
+        drop_half_line(path)
+        for event, _ in read(path):
             self._apply(event)
-        self._file.truncate(whole)  # what a killed writer left of its last line
 
     def append(self, event: str, **content: Any) -> None:
         """Write an event, then tell the listeners."""
@@ -93,14 +102,19 @@ class Journal:
     @property
     def seconds(self) -> float:
         """Wall time of all launches so far."""
-        return sum(last - first for first, last in self.launches)
+        return sum(launch.ended - launch.began for launch in self.launches)
+
+    @property
+    def search_seconds(self) -> float:
+        """The part of it that was not spent on confirmation."""
+        return sum(launch.searched - launch.began for launch in self.launches)
 
     def _apply(self, event: Event) -> None:
         kind, now = event["event"], event["time"]
         if kind == "launch":
-            self.launches.append((now, now))
+            self.launches.append(Launch(now, now, now))
         elif self.launches:
-            self.launches[-1] = (self.launches[-1][0], now)
+            self.launches[-1].ended = now
         if kind == "trial":
             known = self.records.get(event["id"])
             if known is None:
@@ -114,6 +128,8 @@ class Journal:
         elif kind == "end":
             record = self.records[event["id"]]
             record.outcome, record.reason, record.ended = Outcome(event["outcome"]), event["reason"], now
+        if self.launches and "id" in event and self.records[event["id"]].phase == "search":
+            self.launches[-1].searched = now
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
@@ -125,6 +141,15 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
                 return
             offset += len(line)
             yield json.loads(line), offset
+
+
+def drop_half_line(path: Path) -> None:
+    """Cut off what a killed writer left of its last line; for the file's only writer, before it appends."""
+    if not path.exists():
+        return
+    with open(path, "rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
 
 
 def leaders(records: Iterable[TrialRecord], metric: str, maximize: bool) -> list[TrialRecord]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from search import confirm, dataset, dry_run, in_process, provenance, summary, tracking
+from search import confirm, dataset, dry_run, in_process, model_check, provenance, summary, tracking
 from search.dataset import DataSource
 from search.errors import Problem, UserError
 from search.folders import SearchFolder
@@ -265,6 +265,10 @@ def _checked(spec: Spec, options: argparse.Namespace) -> tuple[DataSource, Image
     try:
         source, data = dataset.find(spec.data, Path(options.data_dir))
         problems += dataset.problems(spec, source, data)
+        # Costs torch in this process, which a search on Ray starts sooner without: there a trial that
+        # cannot build its model says so, and ends nothing but itself.
+        if options.dry_run or options.in_process:
+            problems += model_check.problems(spec, data)
     except DataError as error:
         problems.append(Problem("data", str(error)))
     if problems:

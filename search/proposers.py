@@ -13,7 +13,6 @@ class StudyProposer:
 
     def __init__(self, searcher: StudySearcher):
         self.searcher = searcher
-        self.metric = searcher.spec.objective.metric
 
     def propose(self) -> Proposal | None:
         """Ask the study."""
@@ -22,7 +21,7 @@ class StudyProposer:
 
     def report(self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
         """Pass an epoch on to the study."""
-        self.searcher.report(record.number, epoch, metrics[self.metric])
+        self.searcher.report(record.number, epoch, self.searcher.value_of(metrics))
 
     def end(self, record: TrialRecord) -> None:
         """Pass an outcome on to the study."""

@@ -1,5 +1,7 @@
 """The searcher: asks Optuna for configurations and tells it how they did. Free of Ray."""
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search import samplers
-from search.journal import TrialRecord
-from search.outcomes import OPTUNA_STATE
+from search.journal import TrialRecord, drop_half_line
+from search.outcomes import OPTUNA_STATE, is_diverged
 from search.spec import Spec
 
 DRAW = "draw"
@@ -34,6 +36,7 @@ class StudySearcher:
     def __init__(self, spec: Spec, path: Path):
         """Open the study in a journal file, or begin it."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        drop_half_line(path)
         self.spec = spec
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_NoLock(str(path))))
         direction = StudyDirection.MAXIMIZE if spec.objective.maximize else StudyDirection.MINIMIZE
@@ -57,9 +60,13 @@ class StudySearcher:
         return trial.number, self.spec.space.suggest(lambda key, distribution: _draw(trial, key, distribution))
 
     def report(self, number: int, epoch: int, value: float) -> None:
-        """An epoch's value of the objective."""
+        """An epoch's value, as `value_of` gives it."""
         if epoch not in self._frozen(number).intermediate_values:
             self._trial(number).report(value, step=epoch)
+
+    def value_of(self, metrics: Mapping[str, float]) -> float:
+        """The objective; not a number where the losses are none, whatever the accuracy says."""
+        return math.nan if is_diverged(metrics) else metrics[self.spec.objective.metric]
 
     def tell(self, record: TrialRecord) -> None:
         """The end of a trial. Interrupted ones stay RUNNING in the study, for they will go on."""
@@ -84,7 +91,7 @@ class StudySearcher:
                     self.study.tell(trial.number, state=TrialState.FAIL)
             elif not trial.state.is_finished():
                 for epoch, metrics in record.epochs.items():
-                    self.report(trial.number, epoch, metrics[self.spec.objective.metric])
+                    self.report(trial.number, epoch, self.value_of(metrics))
                 self.tell(record)
 
     def _plan(self) -> list[dict[str, Any]]:
@@ -93,10 +100,10 @@ class StudySearcher:
         return space.product() if self.spec.sampler.name == "grid" else space.grid
 
     def _fixed(self, number: int) -> dict[str, Any]:
-        """What is given of a trial: its grid point, and what was drawn for the same draw's first point."""
+        """What is given of a trial: its grid point, and what was drawn for the same draw's earlier points."""
         draw, point = divmod(number, len(self._given))
         earlier = [t for t in self.study.get_trials(deepcopy=False) if t.user_attrs.get(DRAW) == draw]
-        drawn = earlier[0].params if earlier else {}
+        drawn = {key: value for trial in earlier for key, value in trial.params.items()}
         return {**drawn, **self._given[point]}
 
     def _trial(self, number: int) -> optuna.Trial:

@@ -89,7 +89,8 @@ class Session:
         self._kept = leaders(self.records(), setting.metric, setting.maximize)[: setting.keep]
         for record in self.records():
             for epoch, metrics in sorted(record.epochs.items()):
-                scheduler.goes_on(record.id, epoch, metrics[setting.metric])
+                if not is_diverged(metrics):
+                    scheduler.goes_on(record.id, epoch, metrics[setting.metric])
 
     def records(self) -> Iterator[TrialRecord]:
         """All trials of this phase."""
@@ -136,9 +137,11 @@ class Session:
             self.proposer.report(record, epoch, metrics)
         if is_diverged(metrics):
             self.end(id, Outcome.DIVERGED, f"loss not finite at epoch {epoch}")
-        elif epoch >= record.params["epochs"]:
+            return False
+        goes_on = self.scheduler.goes_on(id, epoch, metrics[self.setting.metric])
+        if epoch >= record.params["epochs"]:
             self.end(id, Outcome.COMPLETED)
-        elif not self.scheduler.goes_on(id, epoch, metrics[self.setting.metric]):
+        elif not goes_on:
             self.end(id, Outcome.STOPPED, f"at rung {epoch}")
         elif self.out_of_time():
             self.end(id, Outcome.INTERRUPTED, "budget.hours is used up")
@@ -242,5 +245,5 @@ def deadline(journal: Journal, hours: float | None) -> Callable[[], bool]:
     """Whether the search has used up its hours, earlier launches counted."""
     if hours is None:
         return lambda: False
-    end = time.time() + hours * 3600 - journal.seconds
+    end = time.time() + hours * 3600 - journal.search_seconds
     return lambda: time.time() >= end

@@ -1,7 +1,7 @@
 """The search space: constants, parameters in the order of the file, conditions, and the grid."""
 
 import itertools
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -170,25 +170,21 @@ def _when(
     known |= {p.key: p.values for p in earlier}
     for name, wanted in conditions.items():
         allowed = tuple(wanted) if isinstance(wanted, list) else (wanted,)
+        key = f"{where}.when.{name}"
         if name not in known:
-            listed = ", ".join(known) or "none"
-            problems.append(
-                Problem(
-                    f"{where}.when.{name}",
-                    f"no key {name!r} stands before this one in the space{nearest(str(name), list(known))}; "
-                    f"earlier keys: {listed}",
-                )
-            )
+            text = f"no key {name!r} stands before this one in the space{nearest(str(name), list(known))}"
+            problems.append(Problem(key, f"{text}; earlier keys: {', '.join(known) or 'none'}"))
             continue
         possible = known[name]
-        never = [value for value in allowed if possible is not None and value not in possible]
-        if never:
+        if possible is None:
             problems.append(
-                Problem(
-                    f"{where}.when.{name}",
-                    f"{name} never is {never[0]!r}; its values: {', '.join(map(str, possible or ()))}",
-                )
+                Problem(key, f"{name} is a continuous range, which hardly ever meets a value: name a choice")
             )
+        elif not allowed:
+            problems.append(Problem(key, f"names no value: give one of {', '.join(map(str, possible))}"))
+        elif never := [value for value in allowed if value not in possible]:
+            text = f"{name} never is {never[0]!r}; its values: {', '.join(map(str, possible))}"
+            problems.append(Problem(key, text))
         result[name] = allowed
     return result
 
@@ -226,4 +222,4 @@ def _categorical(value: Any) -> BaseDistribution | str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -215,7 +215,7 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
     if not problems:
         spec, problems = parse(content, str(path), lines)
     if problems:
-        raise UserError(sorted(problems, key=lambda p: lines.get(p.key.split(".")[0], 0)), path, lines)
+        raise UserError(problems, path, lines)
     assert spec is not None  # noqa: S101 (for the type checker: without problems there is a spec)
     return spec
 
@@ -244,7 +244,8 @@ def parse(content: dict[str, Any], source: str, lines: dict[str, int]) -> tuple[
     problems += _space_problems(parsed)
     problems += _cross_problems(sections, parsed, entries)
     if problems:
-        return None, problems
+        where = "model" if "model" in content else "space.model"
+        return None, [Problem(p.key.replace("space.model", where, 1), p.text) for p in problems]
     fields: dict[str, Any] = {
         "name": name,
         "space": parsed,
@@ -343,7 +344,7 @@ def _model_options(parsed: Space, problems: list[Problem]) -> dict[str, set[str]
         try:
             build = folder.module(trainables.models, model).build
         except folder.UnknownName as error:
-            problems.append(Problem("model", str(error)))
+            problems.append(Problem("space.model", str(error)))
             continue
         for name, parameter in inspect.signature(build).parameters.items():
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY:

@@ -45,7 +45,12 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         loader = _Loader(text)
         node = loader.get_single_node()
         content = loader.construct_document(node) if node is not None else None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        lines = _lines(node, "")
+    except RecursionError:
+        raise UserError(
+            [Problem("", "an alias (*) refers to something that contains it: write it out")], path
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error)
         place = f"{path}:{mark.line + 1}" if mark else path
@@ -54,7 +59,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         raise UserError(
             [Problem("", "must be a mapping of keys such as name, data and space; see spaces/quickstart.yaml")], path
         )
-    return content, _lines(node, "")
+    return content, lines
 
 
 def value(text: str) -> Any:

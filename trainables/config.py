@@ -4,6 +4,7 @@ This module imports nothing heavy: specs are checked against it before torch is 
 """
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -122,6 +123,8 @@ def problem(name: str, value: Any) -> str | None:
     """What is wrong with one value of one field, or None."""
     spec = FIELDS[name]
     kind = type(spec.default)
+    if kind in (int, float) and isinstance(value, int | float) and abs(value) > sys.float_info.max:
+        return f"must be finite, not {value!r:.20}"
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:

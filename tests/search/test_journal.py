@@ -19,11 +19,13 @@ def metrics(epoch: int, accuracy: float) -> dict[str, float]:
 
 
 def write_a_search(path: Path) -> Journal:
-    """Two launches: a trial completed, one stopped, one interrupted and gone on with, one still running, one confirming."""
+    """Two launches: a trial stopped, one completed, one interrupted and gone on with, one that confirms."""
     journal = Journal(path)
     journal.append("launch", on="here")
     for number in range(3):
-        journal.append("trial", id=f"t{number}", number=number, phase="search", params={"lr": 0.1 * number, "epochs": 2})
+        journal.append(
+            "trial", id=f"t{number}", number=number, phase="search", params={"lr": 0.1 * number, "epochs": 2}
+        )
         journal.append("epoch", id=f"t{number}", metrics=metrics(1, 0.5 + number / 10))
     journal.append("end", id="t0", outcome=Outcome.STOPPED, reason="at rung 1", epoch=1)
     journal.append("epoch", id="t1", metrics=metrics(2, 0.7))
@@ -65,7 +67,13 @@ def test_records_say_how_each_trial_stands(tmp_path):
 def test_a_value_comes_back_exactly(tmp_path):
     values = [0.1 + 0.2, 1e-300, -0.0, float("inf"), 5e-324]
     journal = Journal(tmp_path / "journal.jsonl")
-    journal.append("trial", id="t", number=0, phase="search", params={"lr": values[1], "name": 'ü "quoted"\nline', "flag": True, "none": None})
+    journal.append(
+        "trial",
+        id="t",
+        number=0,
+        phase="search",
+        params={"lr": values[1], "name": 'ü "quoted"\nline', "flag": True, "none": None},
+    )
     for epoch, value in enumerate(values, 1):
         journal.append("epoch", id="t", metrics=metrics(epoch, value))
     journal.close()
@@ -89,7 +97,9 @@ def test_wall_time_counts_each_launch_from_its_first_event_to_its_last(tmp_path,
 def test_listeners_hear_of_an_event_that_is_written_and_known_already(tmp_path):
     journal = Journal(tmp_path / "journal.jsonl")
     heard = []
-    journal.listeners.append(lambda event: heard.append((event["event"], set(journal.records), len(list(read(journal.path))))))
+    journal.listeners.append(
+        lambda event: heard.append((event["event"], set(journal.records), len(list(read(journal.path)))))
+    )
     journal.append("launch", on="here")
     journal.append("trial", id="t", number=0, phase="search", params={})
     assert heard == [("launch", set(), 1), ("trial", {"t"}, 2)]
@@ -206,7 +216,11 @@ def record(number: int, outcome: Outcome | None, *values: float) -> TrialRecord:
 
 
 def test_leaders_are_ranked_by_their_last_epoch_not_their_best():
-    records = [record(0, Outcome.COMPLETED, 0.9, 0.6), record(1, Outcome.COMPLETED, 0.1, 0.7), record(2, Outcome.STOPPED, 0.8)]
+    records = [
+        record(0, Outcome.COMPLETED, 0.9, 0.6),
+        record(1, Outcome.COMPLETED, 0.1, 0.7),
+        record(2, Outcome.STOPPED, 0.8),
+    ]
     assert [r.number for r in leaders(records, "val_accuracy", maximize=True)] == [2, 1, 0]
     assert [r.number for r in leaders(records, "val_accuracy", maximize=False)] == [0, 1, 2]
 

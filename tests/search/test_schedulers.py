@@ -72,7 +72,11 @@ def test_one_in_so_many_rounded_up_goes_on_past_a_rung():
 
 def test_smaller_is_better_where_the_objective_is_minimised():
     asha = Asha((1,), maximize=False)
-    assert [asha.goes_on(trial, 1, value) for trial, value in (("a", 0.5), ("b", 0.6), ("c", 0.4))] == [True, False, True]
+    assert [asha.goes_on(trial, 1, value) for trial, value in (("a", 0.5), ("b", 0.6), ("c", 0.4))] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_equal_values_are_treated_alike():

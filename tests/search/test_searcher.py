@@ -55,7 +55,9 @@ def run(searcher: StudySearcher, *values: float, outcome: Outcome | None = Outco
 def seen(path: Path) -> list:
     """The study as anyone sees who opens the file with plain Optuna; repr, for a NaN is not equal to itself."""
     plain = optuna.load_study(study_name="made", storage=JournalStorage(JournalFileBackend(str(path))))
-    return [(t.number, t.state, t.value, repr(t.intermediate_values), t.params, t.user_attrs) for t in plain.get_trials()]
+    return [
+        (t.number, t.state, t.value, repr(t.intermediate_values), t.params, t.user_attrs) for t in plain.get_trials()
+    ]
 
 
 def state(path: Path, number: int = 0) -> tuple[TrialState, str]:
@@ -85,7 +87,13 @@ def test_each_outcome_has_its_state_in_the_study_with_the_value_of_every_epoch(s
 
 
 @pytest.mark.parametrize(
-    ("metric", "direction"), [("val_accuracy", "MAXIMIZE"), ("train_accuracy", "MAXIMIZE"), ("val_loss", "MINIMIZE"), ("train_loss", "MINIMIZE")]
+    ("metric", "direction"),
+    [
+        ("val_accuracy", "MAXIMIZE"),
+        ("train_accuracy", "MAXIMIZE"),
+        ("val_loss", "MINIMIZE"),
+        ("train_loss", "MINIMIZE"),
+    ],
 )
 def test_the_studys_direction_is_the_objectives(study, metric, direction):
     assert StudySearcher(made(metric=metric), study).study.direction.name == direction
@@ -107,7 +115,10 @@ def test_a_diverged_trials_last_value_in_the_study_is_not_a_number_whatever_the_
     searcher = StudySearcher(made(metric=metric), study)
     proposer = StudyProposer(searcher)
     diverged = record(proposer.propose().number, 0.3, 0.1, outcome=Outcome.DIVERGED)
-    diverged.epochs[2] |= {"train_loss": math.nan, "val_loss": math.nan}  # an accuracy is a number even then: that of guessing
+    diverged.epochs[2] |= {
+        "train_loss": math.nan,
+        "val_loss": math.nan,
+    }  # an accuracy is a number even then: that of guessing
     if reconciled:
         searcher.reconcile([diverged])
     else:
@@ -126,7 +137,10 @@ def test_plain_optuna_sees_what_the_searcher_sees(study):
     run(searcher, math.nan, outcome=Outcome.DIVERGED)
     run(searcher, outcome=Outcome.FAILED)
     run(searcher, 0.5, outcome=None)
-    trials = [(t.number, t.state, t.value, repr(t.intermediate_values), t.params, t.user_attrs) for t in searcher.study.get_trials()]
+    trials = [
+        (t.number, t.state, t.value, repr(t.intermediate_values), t.params, t.user_attrs)
+        for t in searcher.study.get_trials()
+    ]
     assert seen(study) == trials
     assert len(trials) == 5
 
@@ -190,11 +204,31 @@ DIED = {
     "before the journal heard of the trial": (None, [], TrialState.FAIL, "{}"),
     "after the trial began": (record(0), [], TrialState.RUNNING, "{}"),
     "before the study heard of the first epoch": (record(0, 0.1), [], TrialState.RUNNING, "{1: 0.1}"),
-    "before the study heard of a later epoch": (record(0, 0.1, 0.2, 0.3), [0.1, 0.2], TrialState.RUNNING, "{1: 0.1, 2: 0.2, 3: 0.3}"),
-    "before the study heard of the end": (record(0, 0.1, 0.2, outcome=Outcome.COMPLETED), [0.1, 0.2], TrialState.COMPLETE, "{1: 0.1, 2: 0.2}"),
-    "before it heard that it was stopped": (record(0, 0.1, outcome=Outcome.STOPPED), [0.1], TrialState.PRUNED, "{1: 0.1}"),
+    "before the study heard of a later epoch": (
+        record(0, 0.1, 0.2, 0.3),
+        [0.1, 0.2],
+        TrialState.RUNNING,
+        "{1: 0.1, 2: 0.2, 3: 0.3}",
+    ),
+    "before the study heard of the end": (
+        record(0, 0.1, 0.2, outcome=Outcome.COMPLETED),
+        [0.1, 0.2],
+        TrialState.COMPLETE,
+        "{1: 0.1, 2: 0.2}",
+    ),
+    "before it heard that it was stopped": (
+        record(0, 0.1, outcome=Outcome.STOPPED),
+        [0.1],
+        TrialState.PRUNED,
+        "{1: 0.1}",
+    ),
     "before it heard of a failure": (record(0, outcome=Outcome.FAILED), [], TrialState.FAIL, "{}"),
-    "before it heard of the last epoch and the end": (record(0, 0.1, 0.2, outcome=Outcome.STOPPED), [0.1], TrialState.PRUNED, "{1: 0.1, 2: 0.2}"),
+    "before it heard of the last epoch and the end": (
+        record(0, 0.1, 0.2, outcome=Outcome.STOPPED),
+        [0.1],
+        TrialState.PRUNED,
+        "{1: 0.1, 2: 0.2}",
+    ),
     "after it was interrupted": (record(0, 0.1, outcome=Outcome.INTERRUPTED), [0.1], TrialState.RUNNING, "{1: 0.1}"),
 }
 
@@ -217,7 +251,10 @@ def test_reconciling_brings_the_study_up_to_the_journal(study, journaled, told, 
 
 def test_reconciling_leaves_what_is_finished_alone(study):
     searcher = StudySearcher(made(), study)
-    records = [record(run(searcher, 0.1, 0.2), 0.1, 0.2, outcome=Outcome.COMPLETED), record(run(searcher, outcome=Outcome.FAILED), outcome=Outcome.FAILED)]
+    records = [
+        record(run(searcher, 0.1, 0.2), 0.1, 0.2, outcome=Outcome.COMPLETED),
+        record(run(searcher, outcome=Outcome.FAILED), outcome=Outcome.FAILED),
+    ]
     before = seen(study)
     StudySearcher(made(), study).reconcile(records)
     StudySearcher(made(), study).reconcile([])
@@ -275,7 +312,11 @@ def test_each_draw_is_tried_at_every_grid_point(study, sampler, tell):
 
 
 def test_a_key_that_exists_at_some_grid_points_only_has_one_value_a_draw(study):
-    space = {"optimizer": {"grid": ["adam", "sgd"]}, "seed": {"grid": [0, 1, 2]}, "momentum": {"uniform": [0.1, 0.9], "when": {"optimizer": "sgd"}}}
+    space = {
+        "optimizer": {"grid": ["adam", "sgd"]},
+        "seed": {"grid": [0, 1, 2]},
+        "momentum": {"uniform": [0.1, 0.9], "when": {"optimizer": "sgd"}},
+    }
     tried = all_of(StudySearcher(made(space, trials=12), study))
     for draw in (tried[:6], tried[6:]):
         assert [p["optimizer"] for p in draw] == ["adam"] * 3 + ["sgd"] * 3
@@ -296,7 +337,11 @@ def test_a_draw_goes_on_over_the_grid_after_a_resume(study):
 
 
 def test_the_grid_sampler_tries_every_combination_once_in_order(study):
-    space = {"optimizer": {"choice": ["adam", "sgd"]}, "momentum": {"grid": [0.8, 0.9], "when": {"optimizer": "sgd"}}, "decay_interval": {"int": [2, 3]}}
+    space = {
+        "optimizer": {"choice": ["adam", "sgd"]},
+        "momentum": {"grid": [0.8, 0.9], "when": {"optimizer": "sgd"}},
+        "decay_interval": {"int": [2, 3]},
+    }
     tried = all_of(StudySearcher(made(space, "grid", trials=100), study))
     assert [(p["optimizer"], p.get("momentum"), p["decay_interval"]) for p in tried] == [
         ("adam", None, 2),

@@ -1,5 +1,6 @@
 """A session's decisions, driven by made-up metrics: nothing is trained here."""
 
+import json
 import math
 import time
 from pathlib import Path
@@ -19,14 +20,23 @@ NAN, INF = math.nan, math.inf
 
 
 def epoch(number: int, accuracy: float = 0.5, **others: float) -> dict[str, float]:
-    return {"epoch": number, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0, "val_accuracy": accuracy, **others}
+    return {
+        "epoch": number,
+        "train_loss": 1.0,
+        "train_accuracy": 0.5,
+        "val_loss": 1.0,
+        "val_accuracy": accuracy,
+        **others,
+    }
 
 
 class Made:
     """Proposes so many trials, and remembers what it is told."""
 
     def __init__(self, trials: int = 100, first: int = 0, prefix: str = "t"):
-        self.waiting = [Proposal(f"{prefix}{n}", n, {"lr": 0.1, "epochs": EPOCHS}) for n in range(first, first + trials)]
+        self.waiting = [
+            Proposal(f"{prefix}{n}", n, {"lr": 0.1, "epochs": EPOCHS}) for n in range(first, first + trials)
+        ]
         self.proposed: list[str] = []
         self.reported: list[tuple[str, int]] = []
         self.ended: list[tuple[str, Outcome | None]] = []
@@ -53,9 +63,24 @@ def journal(tmp_path: Path):
 
 
 def begin(journal: Journal, proposer=None, *, rungs=(), factor=3, out_of_time=lambda: False, **setting) -> Session:
-    chosen = {"phase": "search", "metric": "val_accuracy", "maximize": True, "data": SOURCE, "keep": 2, "threads": 1, "concurrent": 2, **setting}
+    chosen = {
+        "phase": "search",
+        "metric": "val_accuracy",
+        "maximize": True,
+        "data": SOURCE,
+        "keep": 2,
+        "threads": 1,
+        "concurrent": 2,
+        **setting,
+    }
     proposer = Made() if proposer is None else proposer
-    return Session(Setting(folder=journal.path.parent, **chosen), journal, proposer, Asha(rungs, factor, chosen["maximize"]), out_of_time)
+    return Session(
+        Setting(folder=journal.path.parent, **chosen),
+        journal,
+        proposer,
+        Asha(rungs, factor, chosen["maximize"]),
+        out_of_time,
+    )
 
 
 def reopened(journal: Journal) -> Journal:
@@ -440,10 +465,12 @@ def test_a_trial_that_is_done_when_time_is_up_is_done(journal):
 
 def write_launch(path: Path, began: float, *events: tuple[float, str, str]) -> None:
     """Adds a launch in the past: at each time (seconds after `began`) a trial of a phase begins."""
+    written = [{"event": "launch", "time": began}]
+    for after, phase, id in events:
+        trial = {"event": "trial", "time": began + after, "id": id, "number": 0, "phase": phase, "params": {}}
+        written.append(trial)
     with open(path, "a") as file:
-        file.write(f'{{"event": "launch", "time": {began}}}\n')
-        for after, phase, id in events:
-            file.write(f'{{"event": "trial", "time": {began + after}, "id": "{id}", "number": 0, "phase": "{phase}", "params": {{}}}}\n')
+        file.writelines(json.dumps(event) + "\n" for event in written)
 
 
 @pytest.mark.parametrize(("hours", "up"), [(None, False), (1.9, True), (2.1, False)])
@@ -469,7 +496,9 @@ def test_hours_end_while_the_search_runs(tmp_path, monkeypatch):
 
 def test_the_confirmation_of_an_earlier_launch_takes_no_time_from_the_search(tmp_path):
     path = tmp_path / "journal.jsonl"
-    write_launch(path, 1000.0, (10.0, "search", "a"), (1800.0, "search", "b"), (1810.0, "confirm", "c"), (7200.0, "confirm", "d"))
+    write_launch(
+        path, 1000.0, (10.0, "search", "a"), (1800.0, "search", "b"), (1810.0, "confirm", "c"), (7200.0, "confirm", "d")
+    )
     journal = Journal(path)
     journal.append("launch", on="here")
     assert not deadline(journal, 1.0)()
@@ -483,7 +512,10 @@ def two_phases(journal: Journal, first: Made, closed: list[str], concurrent: int
     try:
         yield begin(journal, first, concurrent=concurrent)
         closed.append("search")
-        best = sorted((r for r in journal.records.values() if r.outcome is Outcome.COMPLETED), key=lambda r: -r.last["val_accuracy"])[:2]
+        best = sorted(
+            (r for r in journal.records.values() if r.outcome is Outcome.COMPLETED),
+            key=lambda r: -r.last["val_accuracy"],
+        )[:2]
         proposals = [Proposal(f"confirm-{r.id}", r.number, {**r.params, "seed": 1000}) for r in best]
         yield begin(journal, ListProposer(proposals, journal), phase="confirm", keep=2, concurrent=concurrent)
         closed.append("confirm")

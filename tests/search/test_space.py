@@ -30,7 +30,10 @@ CHAIN = made(
     [
         ({"optimizer": "adam"}, {"lr": 0.1, "optimizer": "adam"}),
         ({"optimizer": "sgd", "nesterov": False}, {"lr": 0.1, "optimizer": "sgd", "nesterov": False}),
-        ({"optimizer": "sgd", "nesterov": True, "momentum": 0.5}, {"lr": 0.1, "optimizer": "sgd", "nesterov": True, "momentum": 0.5}),
+        (
+            {"optimizer": "sgd", "nesterov": True, "momentum": 0.5},
+            {"lr": 0.1, "optimizer": "sgd", "nesterov": True, "momentum": 0.5},
+        ),
     ],
 )
 def test_a_key_exists_only_where_every_condition_up_its_chain_is_met(picks, configuration):
@@ -94,7 +97,12 @@ def test_each_kind_is_a_distribution_of_optunas(kind, value, distribution):
 
 def test_the_grid_crosses_the_grid_keys_alone_the_last_one_fastest():
     space = made(seed={"grid": [0, 1]}, lr={"uniform": [0, 1]}, size={"grid": [8, 16]}, augment={"choice": ["a", "b"]})
-    assert space.grid == [{"seed": 0, "size": 8}, {"seed": 0, "size": 16}, {"seed": 1, "size": 8}, {"seed": 1, "size": 16}]
+    assert space.grid == [
+        {"seed": 0, "size": 8},
+        {"seed": 0, "size": 16},
+        {"seed": 1, "size": 8},
+        {"seed": 1, "size": 16},
+    ]
     assert [p.key for p in space.sampled] == ["lr", "augment"]
 
 
@@ -103,7 +111,11 @@ def test_without_grid_keys_the_grid_is_one_empty_point():
 
 
 def test_a_product_has_every_combination_once_without_the_keys_whose_condition_fails():
-    space = made(optimizer={"choice": ["adam", "sgd"]}, momentum={"choice": [0.8, 0.9], "when": {"optimizer": "sgd"}}, steps={"int": [1, 2]})
+    space = made(
+        optimizer={"choice": ["adam", "sgd"]},
+        momentum={"choice": [0.8, 0.9], "when": {"optimizer": "sgd"}},
+        steps={"int": [1, 2]},
+    )
     assert space.product() == [
         {"optimizer": "adam", "steps": 1},
         {"optimizer": "adam", "steps": 2},
@@ -116,9 +128,19 @@ def test_a_product_has_every_combination_once_without_the_keys_whose_condition_f
 
 def test_a_chain_of_conditions_holds_in_a_product_too():
     space = made(
-        a={"choice": [1, 2]}, b={"choice": [1, 2], "when": {"a": 1}}, c={"choice": [1, 2], "when": {"b": 2}}, k="x", d={"grid": [1, 2], "when": {"k": "x", "a": 2}}
+        a={"choice": [1, 2]},
+        b={"choice": [1, 2], "when": {"a": 1}},
+        c={"choice": [1, 2], "when": {"b": 2}},
+        k="x",
+        d={"grid": [1, 2], "when": {"k": "x", "a": 2}},
     )
-    assert space.product() == [{"a": 1, "b": 1}, {"a": 1, "b": 2, "c": 1}, {"a": 1, "b": 2, "c": 2}, {"a": 2, "d": 1}, {"a": 2, "d": 2}]
+    assert space.product() == [
+        {"a": 1, "b": 1},
+        {"a": 1, "b": 2, "c": 1},
+        {"a": 1, "b": 2, "c": 2},
+        {"a": 2, "d": 1},
+        {"a": 2, "d": 2},
+    ]
 
 
 # What is said of them
@@ -158,7 +180,14 @@ def test_a_parameter_knows_its_extremes_and_the_values_that_can_be_counted(entry
 
 @pytest.mark.parametrize(
     ("key", "values"),
-    [("lr", (0.1, 1.0)), ("batch_size", (8, 16)), ("decay_interval", (2, 3, 4)), ("seed", (3,)), ("optimizer", ("adam",)), ("pooling", (None,))],
+    [
+        ("lr", (0.1, 1.0)),
+        ("batch_size", (8, 16)),
+        ("decay_interval", (2, 3, 4)),
+        ("seed", (3,)),
+        ("optimizer", ("adam",)),
+        ("pooling", (None,)),
+    ],
 )
 def test_a_space_knows_what_a_key_may_be_searched_constant_default_or_not_there(key, values):
     space = made(lr={"loguniform": [0.1, 1]}, batch_size={"choice": [8, 16]}, decay_interval={"int": [2, 4]}, seed=3)

@@ -73,7 +73,9 @@ def test_a_right_spec_says_what_its_file_says(spec_file):
     assert (spec.confirm.top, spec.confirm.seeds, spec.kept) == (2, 2, 2)
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "spaces").glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "spaces").glob("*.yaml")), ids=lambda path: path.name
+)
 def test_the_specs_that_come_with_the_project_are_right(path):
     assert load(path).trials >= 1
 
@@ -129,7 +131,9 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("line", "key"), [(14, "budget"), (15, "  seeds")])
 def test_a_key_given_twice_is_refused_at_one_of_its_lines(spec_file, line, key):
-    text = RIGHT.replace("confirm: {top: 2, seeds: 2}\n", "budget: {trials: 9}\nconfirm: {top: 2, seeds: 2, seeds: 2}\n")
+    text = RIGHT.replace(
+        "confirm: {top: 2, seeds: 2}\n", "budget: {trials: 9}\nconfirm: {top: 2, seeds: 2, seeds: 2}\n"
+    )
     if key != "budget":
         text = text.replace("budget: {trials: 9}\n", "sampling: 1\n")
     [message] = mistakes(spec_file(text=text))
@@ -157,8 +161,16 @@ MISTAKES = [
     ({2: "data: {name: digits, image_size: 32}"}, "2: data.image_size", "digits does not take it; remove"),
     ({2: "data: {name: image_folder}"}, "2: data.folder", "is missing; image_folder needs it"),
     ({2: "data: {name: image_folder, folder: mine, image_size: 0}"}, "2: data.image_size", "1, not 0"),
-    ({2: "data: {name: digits, offline_substitute: digit}"}, "2: data.offline_substitute", f"'digit'; there is: {DATA_SETS}"),
-    ({2: "data: {name: cifar10, offline_substitute: image_folder}"}, "2: data.offline_substitute", "image_folder cannot stand in; data.folder"),
+    (
+        {2: "data: {name: digits, offline_substitute: digit}"},
+        "2: data.offline_substitute",
+        f"'digit'; there is: {DATA_SETS}",
+    ),
+    (
+        {2: "data: {name: cifar10, offline_substitute: image_folder}"},
+        "2: data.offline_substitute",
+        "image_folder cannot stand in; data.folder",
+    ),
     ({2: "data: {name: digits, validation: 0}"}, "2: data.validation", "greater than 0; 'test'; not 0"),
     ({2: "data: {name: digits, validation: 1.0}"}, "2: data.validation", "less than 1; 'test'; not 1.0"),
     ({2: "data: {name: digits, validation: .nan}"}, "2: data.validation", "nan"),
@@ -170,9 +182,17 @@ MISTAKES = [
     ({3: "", 8: "  model: lenett"}, "7: space.model", f"'lenett'; there is: {MODELS}"),
     ({8: "  model: lenet"}, "3: model", "is given both here and in space; remove one"),
     ({4: "space: [lr]", 5: "", 6: "", 7: "", 8: ""}, "4: space", "must be a mapping"),
-    ({8: "  batch_siz: 32"}, "8: space.batch_siz", "unknown hyperparameter; did you mean 'batch_size'?; there is: model, epochs"),
+    (
+        {8: "  batch_siz: 32"},
+        "8: space.batch_siz",
+        "unknown hyperparameter; did you mean 'batch_size'?; there is: model, epochs",
+    ),
     ({8: "  3: 32"}, "8: space.3", "unknown hyperparameter"),
-    ({8: "  batch_size: {chioce: [32, 64]}"}, "8: space.batch_size", "unknown word 'chioce'; did you mean 'choice'?; there is: choice, grid"),
+    (
+        {8: "  batch_size: {chioce: [32, 64]}"},
+        "8: space.batch_size",
+        "unknown word 'chioce'; did you mean 'choice'?; there is: choice, grid",
+    ),
     ({8: "  batch_size: {choice: [32], grid: [64]}"}, "8: space.batch_size", "exactly one of choice, grid"),
     ({8: "  batch_size: {}"}, "8: space.batch_size", "exactly one of choice, grid"),
     ({8: "  batch_size: [32, 64]"}, "8: space.batch_size", "{choice: [...]}; {grid: [...]}"),
@@ -204,16 +224,44 @@ MISTAKES = [
     ({6: "  lr: small"}, "6: space.lr", "a number; not 'small'"),
     ({6: "  lr:"}, "6: space.lr", "a number; not None"),
     ({7: "  momentum: {uniform: [0.8, 1.1], when: {optimizer: sgd}}"}, "7: space.momentum", "at most 1; not 1.1"),
-    ({7: "  momentum: {uniform: [0.8, 0.99]}"}, "7: space.momentum", "only where optimizer is sgd; add when: {optimizer: sgd}"),
-    ({7: "  momentum: {uniform: [0.8, 0.99], when: {optimizer: [adam, sgd]}}"}, "7: space.momentum", "only where optimizer is sgd; add when: {optimizer: sgd}"),
+    (
+        {7: "  momentum: {uniform: [0.8, 0.99]}"},
+        "7: space.momentum",
+        "only where optimizer is sgd; add when: {optimizer: sgd}",
+    ),
+    (
+        {7: "  momentum: {uniform: [0.8, 0.99], when: {optimizer: [adam, sgd]}}"},
+        "7: space.momentum",
+        "only where optimizer is sgd; add when: {optimizer: sgd}",
+    ),
     ({7: "  momentum: {uniform: [0.8, 0.99], when: sgd}"}, "7: space.momentum.when", "a mapping; {optimizer: sgd}"),
-    ({7: "  momentum: {uniform: [0.8, 0.99], when: {optimiser: sgd}}"}, "7: space.momentum.when.optimiser", "did you mean 'optimizer'?; model, optimizer, lr"),
-    ({7: "  momentum: {uniform: [0.8, 0.99], when: {batch_size: 32}}"}, "7: space.momentum.when.batch_size", "stands before; model, optimizer, lr"),
-    ({7: "  momentum: {uniform: [0.8, 0.99], when: {optimizer: sgdd}}"}, "7: space.momentum.when.optimizer", "never is 'sgdd'; adam, sgd"),
-    ({8: "  weight_decay: {uniform: [0, 1], when: {lr: 0.2}}"}, "8: space.weight_decay.when.lr", "never is 0.2"),
+    (
+        {7: "  momentum: {uniform: [0.8, 0.99], when: {optimiser: sgd}}"},
+        "7: space.momentum.when.optimiser",
+        "did you mean 'optimizer'?; model, optimizer, lr",
+    ),
+    (
+        {7: "  momentum: {uniform: [0.8, 0.99], when: {batch_size: 32}}"},
+        "7: space.momentum.when.batch_size",
+        "stands before; model, optimizer, lr",
+    ),
+    (
+        {7: "  momentum: {uniform: [0.8, 0.99], when: {optimizer: sgdd}}"},
+        "7: space.momentum.when.optimizer",
+        "never is 'sgdd'; adam, sgd",
+    ),
+    ({8: "  weight_decay: {uniform: [0, 1], when: {lr: 0.2}}"}, "8: space.weight_decay.when.lr", "continuous range"),
     ({8: "  weight_decay: {uniform: [0, 1], when: {optimizer: []}}"}, "8: space.weight_decay.when.optimizer", ""),
-    ({8: "  weight_decay: {uniform: [0, 1], when: {model: resnet}}"}, "8: space.weight_decay.when.model", "never is 'resnet'; lenet"),
-    ({8: "  crop_padding: {int: [1, 4]}"}, "8: space.crop_padding", "only where augment is crop; when: {augment: crop}"),
+    (
+        {8: "  weight_decay: {uniform: [0, 1], when: {model: resnet}}"},
+        "8: space.weight_decay.when.model",
+        "never is 'resnet'; lenet",
+    ),
+    (
+        {8: "  crop_padding: {int: [1, 4]}"},
+        "8: space.crop_padding",
+        "only where augment is crop; when: {augment: crop}",
+    ),
     ({8: "  augment: {choice: [none, flop]}"}, "8: space.augment", "crop, flip; '+'; not 'flop'"),
     ({8: "  epochs: {choice: [3, 27]}"}, "8: space.epochs", "27; scheduler.max_epochs 9; raise"),
     ({9: "objective: {metric: val_los}"}, "9: objective.metric", "'val_accuracy', 'val_loss'; not 'val_los'"),
@@ -223,10 +271,18 @@ MISTAKES = [
     ({10: "sampler: {name: tpee}"}, "10: sampler.name", f"'tpee'; did you mean 'tpe'?; there is: {SAMPLERS}"),
     ({10: "sampler: {name: tpe, seed: -1}"}, "10: sampler.seed", "0, not -1"),
     ({10: "sampler: {name: tpe, seed: 1.5}"}, "10: sampler.seed", "a whole number, not 1.5"),
-    ({10: "sampler: {name: tpe, sead: 1}"}, "10: sampler.sead", "unknown key; did you mean 'seed'?; there is: name, seed"),
+    (
+        {10: "sampler: {name: tpe, sead: 1}"},
+        "10: sampler.sead",
+        "unknown key; did you mean 'seed'?; there is: name, seed",
+    ),
     ({10: "sampler: {name: grid}", 7: "", 8: ""}, "6: space.lr.loguniform", "grid sampler; counted; choice or int"),
     ({10: "sampler: {name: grid}", 5: "", 6: "", 7: "", 8: "  lr: 1e-3"}, "7: sampler.name", "nothing to cross; grid"),
-    ({10: "sampler: {name: cmaes}", 7: "", 8: "  batch_size: {grid: [32, 64]}"}, "7: space.batch_size.grid", "cmaes; use tpe, random"),
+    (
+        {10: "sampler: {name: cmaes}", 7: "", 8: "  batch_size: {grid: [32, 64]}"},
+        "7: space.batch_size.grid",
+        "cmaes; use tpe, random",
+    ),
     ({10: "sampler: {name: cmaes}"}, "7: space.momentum.when", "cmaes; conditional; use tpe, random or gp"),
     ({10: "sampler: {name: cmaes}", 6: "", 7: ""}, "8: sampler.name", "numeric range; use tpe or random"),
     ({11: "scheduler: {name: hyperband}"}, "11: scheduler.name", "'hyperband'; there is: asha, none"),
@@ -243,7 +299,11 @@ MISTAKES = [
     ({12: "budget: {trials: 6, hours: .nan}"}, "12: budget.hours", "nan"),
     ({12: "budget: {trials: 6, concurrent: 0}"}, "12: budget.concurrent", "'auto'; not 0"),
     ({12: "budget: 6"}, "12: budget", "must be a mapping; trials, hours, concurrent; not 6"),
-    ({13: "resources: {cpus: 2}"}, "13: resources.cpus", "unknown key; did you mean 'cpu'?; there is: cpu, gpu, retries"),
+    (
+        {13: "resources: {cpus: 2}"},
+        "13: resources.cpus",
+        "unknown key; did you mean 'cpu'?; there is: cpu, gpu, retries",
+    ),
     ({13: "resources: {gpu: some}"}, "13: resources.gpu", "'auto' or a number, not 'some'"),
     ({13: "resources: {gpu: -1}"}, "13: resources.gpu", "'auto'; not -1"),
     ({13: "tracking: {url: x}"}, "13: tracking.url", "unknown key; did you mean 'uri'?; there is: uri, register"),
@@ -254,8 +314,14 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "place", "words"), MISTAKES, ids=["+".join(filter(None, changes.values())) or place for changes, place, _ in MISTAKES])
-def test_a_mistake_is_answered_with_its_line_its_key_and_a_remedy_and_blamed_on_no_other_key(spec_file, changes, place, words):
+@pytest.mark.parametrize(
+    ("changes", "place", "words"),
+    MISTAKES,
+    ids=["+".join(filter(None, changes.values())) or place for changes, place, _ in MISTAKES],
+)
+def test_a_mistake_is_answered_with_its_line_its_key_and_a_remedy_and_blamed_on_no_other_key(
+    spec_file, changes, place, words
+):
     messages = mistakes(spec_file(changes))
     message = about(messages, place)
     missing = [word for word in words.split("; ") if word not in message]
@@ -281,7 +347,10 @@ def test_a_number_too_large_for_a_range_is_refused(spec_file):
         {3: "", 8: "  model: {choice: [lenet]}"},
         {5: "  optimizer: sgd", 7: "  momentum: {uniform: [0.8, 0.99]}"},
         {8: "  pooling: {choice: [max, average]}"},
-        {7: "  augment: {choice: [none, crop, flip+crop]}", 8: "  crop_padding: {int: [1, 4], when: {augment: [crop, flip+crop]}}"},
+        {
+            7: "  augment: {choice: [none, crop, flip+crop]}",
+            8: "  crop_padding: {int: [1, 4], when: {augment: [crop, flip+crop]}}",
+        },
         {8: "  epochs: {choice: [3, 9]}"},
         {9: ""},
         {9: "objective: {metric: val_loss}"},
@@ -304,7 +373,10 @@ def test_an_option_that_only_one_of_the_models_takes_needs_a_condition(spec_file
     [message] = mistakes(spec_file({**both, 8: "  width: {choice: [8, 16]}"}))
     assert message.startswith("8: space.width: ")
     assert "only where model is wide_made: add when: {model: wide_made}" in message
-    assert load(spec_file({**both, 8: "  width: {choice: [8, 16], when: {model: wide_made}}"})).models == ("lenet", "wide_made")
+    assert load(spec_file({**both, 8: "  width: {choice: [8, 16], when: {model: wide_made}}"})).models == (
+        "lenet",
+        "wide_made",
+    )
 
 
 def test_all_mistakes_of_a_file_are_reported_at_once_in_its_order(spec_file):
@@ -339,7 +411,17 @@ def test_all_mistakes_of_a_file_are_reported_at_once_in_its_order(spec_file):
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("1e-4", 1e-4), ("1E-4", 1e-4), ("-1e3", -1e3), ("1.5e2", 150.0), ("+2e+1", 20.0), ("1.e2", 100.0), ("3", 3), ("0.5", 0.5), ("-7", -7)],
+    [
+        ("1e-4", 1e-4),
+        ("1E-4", 1e-4),
+        ("-1e3", -1e3),
+        ("1.5e2", 150.0),
+        ("+2e+1", 20.0),
+        ("1.e2", 100.0),
+        ("3", 3),
+        ("0.5", 0.5),
+        ("-7", -7),
+    ],
 )
 def test_numbers_are_read_as_numbers(tmp_path, text, number):
     path = tmp_path / "numbers.yaml"
@@ -446,7 +528,16 @@ def test_the_hash_is_the_same_for_the_same_content(spec_file, text):
 
 
 @pytest.mark.parametrize(
-    "override", ["name=other", "budget.trials=7", "space.lr=1e-3", "space.batch_size.choice=[64, 32]", "sampler.seed=1", "confirm=null", "data.split_seed=1"]
+    "override",
+    [
+        "name=other",
+        "budget.trials=7",
+        "space.lr=1e-3",
+        "space.batch_size.choice=[64, 32]",
+        "sampler.seed=1",
+        "confirm=null",
+        "data.split_seed=1",
+    ],
 )
 def test_the_hash_differs_for_other_content(spec_file, override):
     assert load(spec_file(), (override,)).hash != load(spec_file()).hash
@@ -474,7 +565,13 @@ SEEDS, SIZES = "seed: {grid: [0, 1, 2]}", "batch_size: {grid: [32, 64]}"
     ],
 )
 def test_the_number_of_trials_follows_from_sampler_space_and_budget(spec_file, sampler, space, budget, trials):
-    lines = ["name: made", "data: digits", "space:", *(f"  {entry}" for entry in space), f"sampler: {{name: {sampler}}}"]
+    lines = [
+        "name: made",
+        "data: digits",
+        "space:",
+        *(f"  {entry}" for entry in space),
+        f"sampler: {{name: {sampler}}}",
+    ]
     text = "\n".join([*lines, f"budget: {{trials: {budget}}}" if budget else "budget: {}"]) + "\n"
     assert load(spec_file(text=text)).trials == trials
 

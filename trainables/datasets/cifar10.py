@@ -117,16 +117,17 @@ def _read_parquet(files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
     for path in files:
         try:
             table = pyarrow.parquet.read_table(path, columns=["img", "label"])
-        except (pyarrow.ArrowException, OSError, KeyError) as error:
-            first_line = str(error).splitlines()[0]
+            pictures = table["img"].combine_chunks().field("bytes").to_pylist()
+            classes = table["label"].to_numpy().astype(np.int64)
+        except (pyarrow.ArrowException, OSError, KeyError, AttributeError, TypeError, ValueError) as error:
+            first_line = (str(error) or type(error).__name__).splitlines()[0]
             raise DataError(
                 f"{path} is not a readable parquet file of CIFAR-10 ({first_line}): fetch it again"
             ) from error
-        pictures = table["img"].combine_chunks().field("bytes")
-        decoded = [decode(p.as_py(), where=f"{path}, row {row}") for row, p in enumerate(pictures)]
-        odd = next((row for row, picture in enumerate(decoded) if picture.shape != decoded[0].shape), 0)
-        _checked_size(decoded[odd], f"{path}, row {odd}")
-        pixels, classes = _checked(np.stack(decoded), table["label"].to_numpy().astype(np.int64), path)
+        decoded = [decode(picture, where=f"{path}, row {row}") for row, picture in enumerate(pictures)]
+        for row, picture in enumerate(decoded):
+            _checked_size(picture, f"{path}, row {row}")
+        pixels, classes = _checked(np.stack(decoded), classes, path)
         images.append(pixels)
         labels.append(classes)
     return np.concatenate(images), np.concatenate(labels)
