@@ -8,7 +8,8 @@ from typing import Any
 
 import trainables.datasets
 from search.errors import Problem
-from search.spec import DataSpec, Spec
+from search.sections import DataSpec
+from search.spec import Spec
 from trainables import folder
 from trainables.data import DataError, DataMissing, ImageData, split
 

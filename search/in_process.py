@@ -7,7 +7,7 @@ from search.spec import Spec
 from search.trial import TrialRun
 
 
-def run(phases: Phases, interrupted: Callable[[], bool] = lambda: False) -> None:
+def run(phases: Phases, interrupted: Callable[[], bool]) -> None:
     """Run all trials, until an interrupt."""
     while not interrupted() and (task := phases.next()) is not None:
         trial = TrialRun(task)
@@ -18,7 +18,6 @@ def run(phases: Phases, interrupted: Callable[[], bool] = lambda: False) -> None
                 break
             if not phases.report(task.id, result):
                 break
-    phases.close()
 
 
 def device(spec: Spec) -> str:

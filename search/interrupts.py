@@ -1,17 +1,15 @@
 """Ctrl-C and SIGTERM: the first ends a search cleanly, the second at once."""
 
 import signal
-from collections.abc import Callable
 from types import FrameType, TracebackType
 
 
 class Interrupts:
-    """Context in which the first SIGINT or SIGTERM sets a flag and calls `on_first`; the next one is the system's."""
+    """Context in which the first SIGINT or SIGTERM sets a flag; what the next one does is the system's affair."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, on_first: Callable[[], None] = lambda: None):
-        self.on_first = on_first
+    def __init__(self) -> None:
         self.raised = False
 
     def __call__(self) -> bool:
@@ -32,4 +30,3 @@ class Interrupts:
         self.raised = True
         for signal_number in self.SIGNALS:
             signal.signal(signal_number, signal.SIG_DFL)
-        self.on_first()

@@ -2,14 +2,16 @@
 
 import argparse
 import shlex
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import psutil
 from rich.console import Console
+from rich.markup import escape
 
-from search import confirm, dataset, dry_run, in_process, model_check, provenance, summary, tracking
+from search import confirm, dataset, dry_run, model_check, provenance, summary, tracking
 from search.dataset import DataSource
+from search.engine import Engine
 from search.errors import Problem, UserError
 from search.folders import SearchFolder
 from search.interrupts import Interrupts
@@ -45,70 +47,6 @@ def launch(options: argparse.Namespace, console: Console) -> int:
         return _Launch(spec, source, data, folder, engine, console, options).run()
 
 
-class Engine:
-    """What runs sessions: Ray, or this process. A context, for Ray is started and ended."""
-
-    def __init__(self, spec: Spec, source: DataSource, options: argparse.Namespace):
-        self.spec, self.source, self.in_process, self.address = spec, source, options.in_process, options.address
-
-    def __enter__(self) -> "Engine":
-        if self.in_process:
-            self.concurrent, self.device = 1, in_process.device(self.spec)
-            return self
-        from search import cluster
-
-        try:
-            cluster.connect(self.address)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise UserError(
-                [Problem("--address", f"no Ray cluster answers there: {str(error).splitlines()[0]}")]
-            ) from error
-        self.slots, problems = cluster.plan(
-            self.spec, cluster.available(), lambda: cluster.measure_gpu_share(self.spec, self.source)
-        )
-        if problems:
-            cluster.disconnect()
-            raise UserError(problems, self.spec.source)
-        self.concurrent, self.device = self.slots.concurrent, self.slots.device
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if not self.in_process:
-            from search import cluster
-
-            cluster.disconnect()
-
-    def describe(self) -> str:
-        """The resources asked for and had."""
-        if self.in_process:
-            return f"one trial at a time in this process, on the {self.device}"
-        from search import cluster
-
-        return self.slots.describe(cluster.available())
-
-    def run(self, phases: Phases, interrupted: Callable[[], bool]) -> None:
-        """Run all trials, until an interrupt."""
-        if self.in_process:
-            in_process.run(phases, interrupted)
-        else:
-            from search import tuner
-
-            tuner.run(
-                phases,
-                cpu=self.slots.cpu,
-                gpu=self.slots.gpu,
-                retries=self.spec.resources.retries,
-                interrupted=interrupted,
-            )
-
-    def stop(self) -> None:
-        """Make `run` return soon, from a signal handler."""
-        if not self.in_process:
-            from search import tuner
-
-            tuner.request_stop()
-
-
 class _Launch:
     """One launch of a search that has been checked."""
 
@@ -136,20 +74,28 @@ class _Launch:
         began = psutil.Process().create_time()
         journal.append("launch", on=self.engine.describe(), concurrent=self.engine.concurrent, command=began)
         tracker = Tracker(journal.path, uri, experiment(spec, self.source), tags, first_metric=spec.objective.metric)
-        with Interrupts(self.engine.stop) as interrupted:
+        broken = None
+        with Interrupts() as interrupted:
             phases = Phases(self._sessions())
             if phases.exhausted:
                 self.console.print("Nothing is left to do: all trials have ended. To add some, raise budget.trials.")
-            else:
-                self.engine.run(phases, interrupted)
-        finished = not interrupted()
+            try:
+                if not phases.exhausted:
+                    self.engine.run(phases, interrupted)
+            except Exception as error:  # Ray's engine can end with many; what was trained is in the journal
+                broken = f"{type(error).__name__}: {error}"
+            finally:
+                phases.close()
+        finished = not interrupted() and not broken
         summary.show(self.console, spec, journal, self.source)
+        if broken:
+            self.console.print(f"[red]The search broke off: {escape(broken)}[/]")
         self._publish(tracker, "FINISHED" if finished else "KILLED")
         self._commands(uri, finished)
         journal.close()
-        if not finished:
+        if interrupted():
             return 130
-        return 0 if any(r.epochs for r in journal.records.values()) else 1
+        return 0 if finished and any(r.epochs for r in journal.records.values()) else 1
 
     def _sessions(self) -> Generator[Session, None, None]:
         """The search, then its confirmation, each with its view of the progress."""

@@ -4,13 +4,12 @@ Tune's own state is not needed to resume: the journal and the checkpoints are. I
 and callback hooks are adapters of its phases; an exception in one of them would abort the experiment.
 """
 
-import contextlib
 import logging
 import os
-import signal
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 SETTINGS = {
@@ -20,7 +19,7 @@ SETTINGS = {
     # Tune's snapshots of the experiment serve Tuner.restore, which is not used.
     "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    # Interrupts are ours (interrupts.py), passed on as SIGUSR1.
+    # Interrupts are ours (interrupts.py).
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
@@ -114,24 +113,37 @@ class _Failures(_Unsaved, tune.Callback):
         self._phases = phases
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        error = trial.get_error() if hasattr(trial, "get_error") else None
-        self._phases.fail(
-            trial.config["id"], f"its worker died, {trial.num_failures} times: {error or trial.error_file}"
-        )
+        error = Path(trial.error_file).read_text() if trial.error_file else ""
+        times = "once" if trial.num_failures == 1 else f"{trial.num_failures} times"
+        self._phases.fail(trial.config["id"], f"{error}\nThe trial's worker died {times}.")
 
 
-def run(phases: Phases, *, cpu: int, gpu: float, retries: int, interrupted: Callable[[], bool] = lambda: False) -> None:
-    """Run all trials on the Ray cluster that this process is connected to, until SIGUSR1.
+class _When(tune.Stopper):
+    """Ends the experiment when a condition holds."""
+
+    def __init__(self, condition: Callable[[], bool]):
+        self._condition = condition
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._condition()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def run(phases: Phases, *, cpu: int, gpu: float, retries: int, interrupted: Callable[[], bool]) -> None:
+    """Run all trials on the Ray cluster that this process is connected to.
 
     Args:
         cpu, gpu: resources of one trial.
         retries: how often a trial whose worker died goes on from its checkpoint.
-        interrupted: whether to stop before having begun.
+        interrupted: whether to end now; asked several times a second.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    if interrupted():
-        return
-    with tempfile.TemporaryDirectory(prefix="search-tune-") as storage, contextlib.suppress(tune.TuneError):
+    with tempfile.TemporaryDirectory(prefix="search-tune-") as storage:
         tuner = tune.Tuner(
             tune.with_resources(TuneTrial, {"cpu": cpu, "gpu": gpu}),
             tune_config=tune.TuneConfig(
@@ -145,15 +157,10 @@ def run(phases: Phases, *, cpu: int, gpu: float, retries: int, interrupted: Call
                 name="tune",
                 storage_path=storage,
                 callbacks=[_Failures(phases)],
+                stop=_When(interrupted),
                 failure_config=tune.FailureConfig(max_failures=retries),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 verbose=0,
             ),
         )
         tuner.fit()
-    phases.close()
-
-
-def request_stop() -> None:
-    """Ask a running `run` to return: Tune listens to SIGUSR1."""
-    os.kill(os.getpid(), signal.SIGUSR1)

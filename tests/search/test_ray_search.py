@@ -3,12 +3,14 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import optuna
 import psutil
@@ -24,6 +26,7 @@ from search.trial import Task, TrialRun
 
 pytestmark = pytest.mark.ray
 
+CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 TIMED = {"epoch_seconds", "images_per_second", "peak_memory_mb"}
 RECORDED = {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", *TIMED}
 
@@ -56,7 +59,7 @@ class Search:
 
     @staticmethod
     def workers(process: subprocess.Popen) -> list[int]:
-        """Process ids of the trial workers; Ray gives them titles such as `ray::TuneTrial.train()`."""
+        """Process ids of the trial workers; Ray titles them by their class, which Tune wraps."""
         with contextlib.suppress(psutil.Error):
             return [c.pid for c in psutil.Process(process.pid).children(recursive=True) if _is_worker(c)]
         return []
@@ -204,6 +207,44 @@ def test_without_a_terminal_one_line_a_trial_and_no_flood(finished: Search):
         assert noise not in finished.output, finished.output
 
 
+@pytest.mark.browser
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium")
+def test_the_runs_selected_together_compare_well_in_mlflows_own_ui(finished: Search, tmp_path: Path):
+    from playwright.sync_api import sync_playwright
+
+    parents, trials = finished.runs("finished")
+    searched = [r for r in trials if r.data.tags["phase"] == "search"]
+    experiment = searched[0].info.experiment_id
+    runs = quote(json.dumps([r.info.run_id for r in searched]))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+        page = browser.new_page(viewport={"width": 1500, "height": 1000})
+        page.goto(f"{finished.uri}/#/compare-runs?runs={runs}&experiments={quote(json.dumps([experiment]))}")
+        page.get_by_text(f"Comparing {len(searched)} Runs").wait_for()
+        page.get_by_text("Parallel Coordinates Plot").wait_for()
+        # The plot's metric is the objective without anybody choosing it, and the names are the trials'.
+        page.locator(".js-plotly-plot").get_by_text("val_accuracy", exact=True).first.wait_for()
+        text = page.locator("body").inner_text()
+        page.goto(f"{finished.uri}/#/experiments/{experiment}/runs/{parents[0].info.run_id}")
+        page.get_by_text("confirmed test_accuracy").wait_for()
+        browser.close()
+    for run in searched:
+        assert run.info.run_name in text
+    for key in ("lr", "batch_size", "val_loss"):
+        assert key in text
+
+
+def test_more_gpus_than_there_are_are_refused_before_anything_is_made(tmp_path: Path, tracking_server: str):
+    spec = write_spec(tmp_path / "greedy.yaml", resources={"gpu": 64})
+    search = Search(tmp_path, spec, tracking_server)
+    process = search.start()
+    output = search.finish(process)
+    assert process.returncode == 2
+    assert "resources.gpu: asks for 64 GPUs a trial, there are" in output
+    assert search.state is None
+    assert MlflowClient(tracking_server).get_experiment_by_name("greedy") is None
+
+
 def test_resuming_a_finished_search_says_that_nothing_is_left(finished: Search):
     before = finished.records()
     process = finished.start("--resume")
@@ -257,7 +298,7 @@ def _disturb(search: Search) -> None:
 
 def _is_worker(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
-        return "TuneTrial" in "".join(process.cmdline()[:1])
+        return any(name in "".join(process.cmdline()[:1]) for name in ("TuneTrial", "ResourceTrainable"))
     return False
 
 

@@ -192,6 +192,7 @@ def best(name: str, seed: int, trials: int, path: Path, train: Callable[[dict], 
         ("tpe", Outcome.COMPLETED, 30, 5),
         ("tpe", Outcome.STOPPED, 30, 5),
         ("cmaes", Outcome.COMPLETED, 30, 5),
+        ("cmaes", Outcome.STOPPED, 30, 5),
         ("gp", Outcome.COMPLETED, 13, 3),
         ("gp", Outcome.STOPPED, 13, 3),
     ],
@@ -224,7 +225,7 @@ def test_a_region_where_trials_diverge_is_left(name, trials, seeds, tmp_path):
         assert sum(params["lr"] > 0.5 for params in later) / len(later) < 0.3, seed
 
 
-# What the Gaussian process is shown of a search under a scheduler
+# What the Gaussian process and CMA-ES are shown of a search under a scheduler
 
 
 X = optuna.distributions.FloatDistribution(0, 100)
@@ -245,13 +246,16 @@ class Spy(RandomSampler):
         return {}
 
 
-def shown(direction: str, trials: list[tuple[list[float], Outcome | None]]) -> tuple[dict[float, float], Spy]:
+STATES = {Outcome.COMPLETED: TrialState.COMPLETE, Outcome.FAILED: TrialState.FAIL, None: TrialState.RUNNING}
+
+
+def shown(
+    direction: str, trials: list[tuple[list[float], Outcome | None]], same_epoch: bool = True
+) -> tuple[dict[float, float], Spy]:
     """The values that a sampler is shown of trials whose parameter x is their place in the list."""
     study = optuna.create_study(direction=direction)
     for x, (values, outcome) in enumerate(trials):
-        state = {Outcome.COMPLETED: TrialState.COMPLETE, Outcome.FAILED: TrialState.FAIL, None: TrialState.RUNNING}.get(
-            outcome, TrialState.PRUNED
-        )
+        state = STATES.get(outcome, TrialState.PRUNED)
         study.add_trial(
             optuna.trial.create_trial(
                 state=state,
@@ -262,7 +266,7 @@ def shown(direction: str, trials: list[tuple[list[float], Outcome | None]]) -> t
             )
         )
     spy = Spy(seed=0)
-    study.sampler = _AllComplete(spy, same_epoch=True)
+    study.sampler = _AllComplete(spy, same_epoch=same_epoch)
     study.ask().suggest_float("x", 0, 100)
     assert spy.space_from == spy.learned_from
     return {x: values[0] for x, (state, values) in spy.shown.items() if state is TrialState.COMPLETE}, spy
@@ -294,6 +298,13 @@ def test_a_diverged_trial_is_seen_as_the_worst_at_that_epoch(direction, worst, v
     assert [found[i] for i in range(10)] == [values[2] for values, _ in trials]
 
 
+@pytest.mark.parametrize(("direction", "worst"), [("maximize", 0.1), ("minimize", 0.9)])
+def test_last_values_are_shown_where_a_sampler_waits_for_every_trial(direction, worst):
+    trials = [([0.5, 0.9], COMPLETED), ([0.1], STOPPED), ([0.5, 0.5, 0.5], COMPLETED), ([0.3, math.nan], DIVERGED)]
+    found, _ = shown(direction, trials, same_epoch=False)
+    assert found == {0: 0.9, 1: 0.1, 2: 0.5, 3: worst}
+
+
 def test_trials_that_diverged_alone_are_seen_as_equal_numbers():
     found, _ = shown("maximize", [([math.nan], DIVERGED)] * 12)
     assert len(found) == 12
@@ -317,15 +328,8 @@ def test_the_trials_of_the_study_itself_are_left_as_they_are(tmp_path):
 
 
 def test_a_sampler_is_made_for_every_name():
-    spec = made(RANGES, "random", 0, 1)
-    assert all(isinstance(samplers.build(name, 0, 0, spec.space), BaseSampler) for name in NAMES)
-    assert (
-        len(
-            {
-                type(getattr(s := samplers.build(name, 0, 0, spec.space), "sampler", s))
-                for name in NAMES
-                if name != "grid"
-            }
-        )
-        == len(NAMES) - 1
-    )
+    space = made(RANGES, "random", 0, 1).space
+    found = {name: samplers.build(name, 0, 0, space) for name in NAMES if name != "grid"}
+    kinds = {type(getattr(sampler, "sampler", sampler)) for sampler in found.values()}
+    assert len(kinds) == len(found)
+    assert all(issubclass(kind, BaseSampler) for kind in kinds)

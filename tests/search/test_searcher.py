@@ -1,6 +1,7 @@
 """The study follows from the journal, whatever is repeated and wherever a driver died."""
 
 import math
+import warnings
 from pathlib import Path
 
 import optuna
@@ -115,10 +116,8 @@ def test_a_diverged_trials_last_value_in_the_study_is_not_a_number_whatever_the_
     searcher = StudySearcher(made(metric=metric), study)
     proposer = StudyProposer(searcher)
     diverged = record(proposer.propose().number, 0.3, 0.1, outcome=Outcome.DIVERGED)
-    diverged.epochs[2] |= {
-        "train_loss": math.nan,
-        "val_loss": math.nan,
-    }  # an accuracy is a number even then: that of guessing
+    # An accuracy is a number even then: that of guessing.
+    diverged.epochs[2] |= {"train_loss": math.nan, "val_loss": math.nan}
     if reconciled:
         searcher.reconcile([diverged])
     else:
@@ -170,7 +169,9 @@ def test_reporting_an_epoch_again_changes_nothing(study):
     searcher = StudySearcher(made(), study)
     number, _ = searcher.ask()
     searcher.report(number, 1, 0.5)
-    searcher.report(number, 1, 0.7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Optuna would ignore it too, and tell the user of every one
+        searcher.report(number, 1, 0.7)
     assert state(study) == (TrialState.RUNNING, "{1: 0.5}")
 
 

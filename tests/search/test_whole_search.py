@@ -1,15 +1,21 @@
 """Whole searches in this process, through the command line: what a person types, and what they then see."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
 from io import StringIO
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import PROJECT, write_picture_folders, write_spec
+from conftest import PROJECT, free_port, write_picture_folders, write_spec
 from rich.console import Console
 
 import trainables.datasets.cifar10
@@ -224,3 +230,50 @@ def test_the_journal_holds_what_was_run_on_what(pictures, tmp_path: Path):
     first = json.loads(only("results/mine/*/journal.jsonl").read_text().splitlines()[0])
     assert first["event"] == "launch"
     assert first["on"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_search_cleanly_and_it_can_be_gone_on_with(number: signal.Signals, pictures, tmp_path: Path):
+    spec = write_spec(
+        tmp_path / "mine.yaml", data=pictures, budget={"trials": 2}, scheduler={"name": "none", "max_epochs": 40}
+    )
+    command = [sys.executable, "-m", "search.run", str(spec), "--in-process"]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not any('"epoch"' in path.read_text() for path in tmp_path.glob("results/*/*/journal.jsonl")):
+        assert process.poll() is None, process.stdout.read()
+    process.send_signal(number)
+    output = process.stdout.read()
+    assert process.wait() == 130
+    assert "Traceback" not in output
+    id = only("results/mine/*").name
+    assert f"--resume {id}" in output
+    with sqlite3.connect("mlflow.db") as database:
+        assert "RUNNING" not in {status for (status,) in database.execute("select status from runs")}
+    assert search(spec, "--resume", id) == 0
+    records = Journal(only("results/mine/*/journal.jsonl")).records
+    assert {r.outcome for r in records.values()} == {Outcome.COMPLETED}
+    assert all(sorted(r.epochs) == list(range(1, 41)) for r in records.values())
+
+
+def test_optuna_dashboard_opens_the_study(pictures, tmp_path: Path):
+    spec = write_spec(tmp_path / "mine.yaml", data=pictures, budget={"trials": 2}, scheduler={"max_epochs": 1})
+    assert search(spec) == 0
+    port = free_port()
+    command = ["-c", "from optuna_dashboard._cli import main; main()", str(only("results/mine/*/study.log"))]
+    process = subprocess.Popen(
+        [sys.executable, *command, "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        while True:
+            assert process.poll() is None, process.stdout.read()
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=5) as answer:  # noqa: S310
+                    studies = json.load(answer)["study_summaries"]
+                break
+            except OSError:
+                time.sleep(0.2)
+    finally:
+        process.kill()
+        process.wait()
+    assert [study["study_name"] for study in studies] == ["mine"]

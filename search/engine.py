@@ -1,0 +1,67 @@
+"""What runs the trials: Ray, or this process. The rest of the launch need not know which."""
+
+import argparse
+from collections.abc import Callable
+
+from search import in_process
+from search.dataset import DataSource
+from search.errors import Problem, UserError
+from search.session import Phases
+from search.spec import Spec
+
+
+class Engine:
+    """What runs sessions: Ray, or this process. A context, for Ray is started and ended."""
+
+    def __init__(self, spec: Spec, source: DataSource, options: argparse.Namespace):
+        self.spec, self.source, self.in_process, self.address = spec, source, options.in_process, options.address
+
+    def __enter__(self) -> "Engine":
+        if self.in_process:
+            self.concurrent, self.device = 1, in_process.device(self.spec)
+            return self
+        from search import cluster
+
+        try:
+            cluster.connect(self.address)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise UserError(
+                [Problem("--address", f"no Ray cluster answers there: {str(error).splitlines()[0]}")]
+            ) from error
+        self.slots, problems = cluster.plan(
+            self.spec, cluster.available(), lambda: cluster.measure_gpu_share(self.spec, self.source)
+        )
+        if problems:
+            cluster.disconnect()
+            raise UserError(problems, self.spec.source)
+        self.concurrent, self.device = self.slots.concurrent, self.slots.device
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self.in_process:
+            from search import cluster
+
+            cluster.disconnect()
+
+    def describe(self) -> str:
+        """The resources asked for and had."""
+        if self.in_process:
+            return f"one trial at a time in this process, on the {self.device}"
+        from search import cluster
+
+        return self.slots.describe(cluster.available())
+
+    def run(self, phases: Phases, interrupted: Callable[[], bool]) -> None:
+        """Run all trials, until an interrupt."""
+        if self.in_process:
+            in_process.run(phases, interrupted)
+        else:
+            from search import tuner
+
+            tuner.run(
+                phases,
+                cpu=self.slots.cpu,
+                gpu=self.slots.gpu,
+                retries=self.spec.resources.retries,
+                interrupted=interrupted,
+            )

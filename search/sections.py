@@ -1,0 +1,146 @@
+"""The sections of a spec, one class each: their keys, types, limits and defaults."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+import trainables.datasets
+from search import samplers
+from trainables import folder
+
+
+class Section(BaseModel):
+    """Base of all sections: fixed once read, unknown keys forbidden, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataSpec(Section):
+    """`data`: what is trained on, and what is set aside."""
+
+    name: str
+    folder: str | None = None
+    """Of `image_folder`, under the data directory."""
+    image_size: Annotated[int, Field(ge=1)] | None = None
+    """Of `image_folder`: pixels a side that all pictures are resized to."""
+    validation: Annotated[float, Field(gt=0, lt=1)] | Literal["test"] = 0.1
+    """Part of each class set aside; `test` selects on the test set, as some publications did."""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    offline_substitute: str | None = None
+    """The data set to use, loudly, where the real one is not there and cannot be fetched."""
+
+    @field_validator("name", "offline_substitute")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        return name if name is None else _listed(name, tuple(folder.names(trainables.datasets)), "data set")
+
+
+class ObjectiveSpec(Section):
+    """`objective`: what is made better."""
+
+    metric: Literal["val_accuracy", "val_loss", "train_accuracy", "train_loss"] = "val_accuracy"
+    mode: Literal["max", "min"] | None = None
+    """Need not be given: accuracies are maximised, losses minimised."""
+
+    @property
+    def maximize(self) -> bool:
+        """Whether a larger value is better."""
+        return not self.metric.endswith("loss")
+
+    @model_validator(mode="after")
+    def _mode_fits(self) -> "ObjectiveSpec":
+        wanted = "max" if self.maximize else "min"
+        if self.mode not in (None, wanted):
+            raise ValueError(
+                f"{self.metric} is better when it is {'larger' if self.maximize else 'smaller'}: set mode: {wanted}"
+            )
+        return self
+
+
+class SamplerSpec(Section):
+    """`sampler`: who proposes the configurations."""
+
+    name: str = "tpe"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return _listed(name, samplers.NAMES, "sampler")
+
+
+class SchedulerSpec(Section):
+    """`scheduler`: how long a trial may train, and who stops it before."""
+
+    name: str = "asha"
+    max_epochs: Annotated[int, Field(ge=1)] = 20
+    grace_period: Annotated[int, Field(ge=1)] = 1
+    """Epochs before the first rung."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """One in so many goes on past a rung, and the next rung is so many times later."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return _listed(name, ("asha", "none"), "scheduler")
+
+    @model_validator(mode="after")
+    def _grace(self) -> "SchedulerSpec":
+        if self.name == "asha" and self.max_epochs < self.grace_period:
+            raise ValueError(
+                f"max_epochs {self.max_epochs} is below grace_period {self.grace_period}: raise one or lower the other"
+            )
+        return self
+
+
+class BudgetSpec(Section):
+    """`budget`: when the search ends."""
+
+    trials: Annotated[int, Field(ge=1)] | None = None
+    hours: Annotated[float, Field(gt=0)] | None = None
+    """Wall time of the search, summed over its launches; confirmation is not counted."""
+    concurrent: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+
+
+class ResourcesSpec(Section):
+    """`resources`: of one trial."""
+
+    cpu: Annotated[int, Field(ge=1)] = 1
+    gpu: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
+    """A number, a fraction to share a GPU, or auto: packed by measured memory where there is a GPU."""
+    retries: Annotated[int, Field(ge=0)] = 2
+    """How often a trial whose worker died goes on from its last epoch."""
+
+
+class TrackingSpec(Section):
+    """`tracking`: where the record goes."""
+
+    uri: str | None = None
+    """MLflow's; null is MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here."""
+    register_as: str | None = Field(default=None, alias="register")
+    """Name of a registered model whose alias `champion` the winner becomes."""
+
+
+class ConfirmSpec(Section):
+    """`confirm`: retrain the best on fresh seeds and score them on the test set."""
+
+    top: Annotated[int, Field(ge=1)] = 3
+    seeds: Annotated[int, Field(ge=1)] = 3
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": DataSpec,
+    "objective": ObjectiveSpec,
+    "sampler": SamplerSpec,
+    "scheduler": SchedulerSpec,
+    "budget": BudgetSpec,
+    "resources": ResourcesSpec,
+    "tracking": TrackingSpec,
+    "confirm": ConfirmSpec,
+}
+
+
+def _listed(name: str, known: tuple[str, ...], what: str) -> str:
+    if name not in known:
+        raise ValueError(f"no {what} {name!r}{folder.nearest(name, list(known))}; there is: {', '.join(known)}")
+    return name
