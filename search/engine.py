@@ -33,7 +33,7 @@ class Engine:
         )
         if problems:
             cluster.disconnect()
-            raise UserError(problems, self.spec.source)
+            raise UserError(problems, self.spec.source, self.spec.lines)
         self.concurrent, self.device = self.slots.concurrent, self.slots.device
         return self
 

@@ -95,4 +95,4 @@ def _check_same(path: Path, spec: Spec, source: DataSource, data: ImageData) -> 
             )
         )
     if problems:
-        raise UserError(problems, spec.source)
+        raise UserError(problems, spec.source, spec.lines)

@@ -290,8 +290,9 @@ def test_half_a_last_line_in_the_studys_file_is_survived(study):
 
 
 def all_of(searcher: StudySearcher, tell: bool = True) -> list[dict]:
-    found = []
+    found: list[dict] = []
     while (asked := searcher.ask()) is not None:
+        assert len(found) < searcher.spec.trials
         found.append(asked[1])
         if tell:
             searcher.report(asked[0], 1, 0.5)
