@@ -78,7 +78,7 @@ class _Launch:
         with Interrupts() as interrupted:
             phases = Phases(self._sessions())
             if phases.exhausted:
-                self.console.print("Nothing is left to do: all trials have ended. To add some, raise budget.trials.")
+                self.console.print(self._nothing_left())
             try:
                 if not phases.exhausted:
                     self.engine.run(phases, interrupted)
@@ -96,6 +96,13 @@ class _Launch:
         if interrupted():
             return 130
         return 0 if finished and any(r.epochs for r in journal.records.values()) else 1
+
+    def _nothing_left(self) -> str:
+        if sum(r.phase == "search" for r in self.journal.records.values()) >= self.spec.trials:
+            return "Nothing is left to do: all trials have ended. To add some, raise budget.trials."
+        if self.spec.budget.hours is not None:
+            return "Nothing was started: budget.hours is used up. To go on, raise it."
+        return "Nothing was started: the first trials all failed. Mend what they failed of, and start a new search."
 
     def _sessions(self) -> Generator[Session, None, None]:
         """The search, then its confirmation, each with its view of the progress."""

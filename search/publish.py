@@ -68,7 +68,10 @@ def _weights(tracker: Tracker, spec: Spec, journal: Journal, folder: Path) -> No
     runs = [*_best(spec, journal)[: spec.kept], *(run for c in confirmed(spec, journal)[:1] for run in c.runs)]
     with tempfile.TemporaryDirectory() as temporary:
         for record in runs:
-            state = torch.load(folder / "checkpoints" / f"{record.id}.pt", map_location="cpu", weights_only=True)
+            checkpoint = folder / "checkpoints" / f"{record.id}.pt"
+            if not checkpoint.exists():  # `confirm.top` was raised after the search had let it go
+                continue
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
             path = Path(temporary) / "weights.pt"
             torch.save({"params": record.params, "model": state["model"]}, path)
             tracker.client.log_artifact(tracker.run_id(record.id), str(path))

@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m search.run",
+        allow_abbrev=False,
         description="Search hyperparameters as a spec says, and log every trial to MLflow.",
     )
     parser.add_argument("spec", type=Path, help="YAML file, such as spaces/lenet.yaml")

@@ -44,20 +44,23 @@ class StudySearcher:
             storage=storage, study_name=spec.name, direction=direction, load_if_exists=True
         )
         self._running: dict[int, optuna.Trial] = {}
+        self._orphans: list[int] = []
         self._given = self._plan()
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
         """The next trial's number and configuration, or None when the search has made all of them."""
+        if self._orphans:
+            return self._configured(self._trial(self._orphans.pop(0)))
         trials = self.study.get_trials(deepcopy=False)
         number = sum(t.state != TrialState.WAITING for t in trials)
         if number >= self.spec.trials:
             return None
         if number == len(trials):
             self.study.enqueue_trial(self._fixed(number), user_attrs={DRAW: number // len(self._given)})
-        self.study.sampler = samplers.build(self.spec.sampler.name, self.spec.sampler.seed, number, self.spec.space)
+        self._seed_sampler(number)
         trial = self.study.ask()
         self._running[trial.number] = trial
-        return trial.number, self.spec.space.suggest(lambda key, distribution: _draw(trial, key, distribution))
+        return self._configured(trial)
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """An epoch's value, as `value_of` gives it."""
@@ -81,14 +84,16 @@ class StudySearcher:
     def reconcile(self, records: list[TrialRecord]) -> None:
         """Bring the study up to the journal after a driver was killed between the two.
 
-        A trial that the study began and the journal never heard of trained nothing: it is failed.
+        A trial that the study began and the journal never heard of is the next to be asked for: it has
+        its place in the grid, and perhaps some of its settings.
         """
         known = {record.number: record for record in records}
+        self._orphans = []
         for trial in self.study.get_trials(deepcopy=False):
             record = known.get(trial.number)
             if record is None:
                 if trial.state is TrialState.RUNNING:
-                    self.study.tell(trial.number, state=TrialState.FAIL)
+                    self._orphans.append(trial.number)
             elif not trial.state.is_finished():
                 for epoch, metrics in record.epochs.items():
                     self.report(trial.number, epoch, self.value_of(metrics))
@@ -109,8 +114,15 @@ class StudySearcher:
     def _trial(self, number: int) -> optuna.Trial:
         """The running trial, attached to again if it was begun by an earlier driver."""
         if number not in self._running:
+            self._seed_sampler(number)
             self._running[number] = optuna.Trial(self.study, self._frozen(number)._trial_id)
         return self._running[number]
+
+    def _seed_sampler(self, number: int) -> None:
+        self.study.sampler = samplers.build(self.spec.sampler.name, self.spec.sampler.seed, number, self.spec.space)
+
+    def _configured(self, trial: optuna.Trial) -> tuple[int, dict[str, Any]]:
+        return trial.number, self.spec.space.suggest(lambda key, distribution: _draw(trial, key, distribution))
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self.study.get_trials(deepcopy=False)[number]

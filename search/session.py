@@ -88,6 +88,8 @@ class Session:
         self._exhausted = False
         self._kept = leaders(self.records(), setting.metric, setting.maximize)[: setting.keep]
         for record in self.records():
+            if record.outcome not in (None, Outcome.INTERRUPTED) and record not in self._kept:
+                self.checkpoint(record.id).unlink(missing_ok=True)
             for epoch, metrics in sorted(record.epochs.items()):
                 if not is_diverged(metrics):
                     scheduler.goes_on(record.id, epoch, metrics[setting.metric])
@@ -149,6 +151,8 @@ class Session:
 
     def fail(self, id: str, error: str) -> None:
         """A trial's code raised, or its worker died too often. The whole error goes to a file."""
+        if id not in self.running:
+            return
         path = self.setting.folder / "errors" / f"{id}.txt"
         path.parent.mkdir(exist_ok=True)
         path.write_text(error)

@@ -91,6 +91,7 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
         UserError: every mistake in the file, with its key and line.
     """
     content, lines = yaml_file.read(path)
+    content = _expanded(content)
     problems = [p for override in overrides if (p := _override(content, override))]
     if not problems:
         spec, problems = parse(content, str(path), lines)
@@ -102,6 +103,7 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
 
 def parse(content: dict[str, Any], source: str, lines: dict[str, int]) -> tuple[Spec | None, list[Problem]]:
     """A spec from a mapping, or everything that is wrong with it."""
+    content = _expanded(content)
     problems = [
         Problem(str(key), f"unknown key{folder.nearest(str(key), list(KEYS))}; there is: {', '.join(KEYS)}")
         for key in content
@@ -137,12 +139,16 @@ def parse(content: dict[str, Any], source: str, lines: dict[str, int]) -> tuple[
     return Spec.model_construct(**fields), []
 
 
+def _expanded(content: dict[str, Any]) -> dict[str, Any]:
+    """`data: digits` is short for `data: {name: digits}`."""
+    data = content.get("data")
+    return {**content, "data": {"name": data}} if isinstance(data, str) else content
+
+
 def _section(name: str, kind: type[Section], content: dict, problems: list[Problem]) -> Section | None:
     value = content.get(name, {})
     if name == "confirm" and value is None:
         return None
-    if name == "data" and isinstance(value, str):
-        value = {"name": value}
     if not isinstance(value, dict):
         problems.append(Problem(name, f"must be a mapping with some of {', '.join(_keys(kind))}, not {value!r}"))
         return None
@@ -189,7 +195,8 @@ def _name(content: dict, problems: list[Problem]) -> str:
     if name is None:
         problems.append(Problem("name", "is missing: it names the MLflow experiment"))
     elif not isinstance(name, str) or not re.fullmatch(NAME, name):
-        problems.append(Problem("name", f"must be letters, digits, '-', '_' and '.', not {name!r}"))
+        quote = "" if isinstance(name, str) else " (a name of digits alone needs quotes)"
+        problems.append(Problem("name", f"must be letters, digits, '-', '_' and '.', not {name!r}{quote}"))
     return str(name)
 
 

@@ -10,6 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+import search.searcher
 from search.journal import TrialRecord
 from search.outcomes import Outcome
 from search.proposers import StudyProposer
@@ -202,7 +203,7 @@ def test_an_interrupted_trial_is_gone_on_with_by_another_driver(study):
 
 DIED = {
     # what the journal has; what the study had been told before the driver died; the state and values after reconciling
-    "before the journal heard of the trial": (None, [], TrialState.FAIL, "{}"),
+    "before the journal heard of the trial": (None, [], TrialState.RUNNING, "{}"),
     "after the trial began": (record(0), [], TrialState.RUNNING, "{}"),
     "before the study heard of the first epoch": (record(0, 0.1), [], TrialState.RUNNING, "{1: 0.1}"),
     "before the study heard of a later epoch": (
@@ -247,6 +248,29 @@ def test_reconciling_brings_the_study_up_to_the_journal(study, journaled, told, 
         assert state(study) == (expected, values)
         if expected is TrialState.COMPLETE:
             assert seen(study)[0][2] == 0.2
+    assert again.ask()[0] == (1 if journaled else number), "a trial that nobody trained is asked for again"
+
+
+def test_a_trial_that_was_half_asked_for_is_asked_for_again_with_what_was_drawn(study, monkeypatch):
+    space = {"lr": {"uniform": [0.1, 0.9]}, "momentum": {"uniform": [0.5, 0.9]}, "optimizer": "sgd"}
+    whole = StudySearcher(made(space), study.with_name("whole.log")).ask()
+    searcher = StudySearcher(made(space), study)
+    draw = search.searcher._draw
+
+    def killed(trial, key, distribution):
+        if key == "momentum":
+            raise KeyboardInterrupt
+        return draw(trial, key, distribution)
+
+    monkeypatch.setattr(search.searcher, "_draw", killed)
+    with pytest.raises(KeyboardInterrupt):
+        searcher.ask()
+    monkeypatch.undo()
+    again = StudySearcher(made(space), study)
+    again.reconcile([])
+    number, params = again.ask()
+    assert (number, params["lr"]) == (whole[0], whole[1]["lr"])
+    assert 0.5 <= params["momentum"] <= 0.9
     assert again.ask()[0] == 1
 
 
