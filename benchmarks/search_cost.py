@@ -41,9 +41,7 @@ def main(folder: Path) -> None:
         n, most = sum(len(epochs[id]) for id in trials), sum(last_epochs[id] for id in trials)
         whole = sum(mean[id] * last_epochs[id] for id in trials) / slots
         print(f"{phase}: {len(trials)} trials, {n} of {most} epochs, {wall:.0f} s")
-        print(
-            f"  slots training: {trained / (slots * wall):.1%} of the wall time ({slots} slots, {trained:.0f} s)"
-        )
+        print(f"  slots training: {trained / (slots * wall):.1%} of the wall time ({slots} slots, {trained:.0f} s)")
         print(f"  every trial to its last epoch: {whole:.0f} s (computed), {whole / wall:.1f} times the search")
 
 
