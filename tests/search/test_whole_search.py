@@ -32,6 +32,7 @@ COLOURS = ("black", "blue", "green", "red")
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEARCH_DATA_DIR", raising=False)  # the data made for these tests is in ./data
     shutil.copy(empty_database, tmp_path / "mlflow.db")
 
 
