@@ -27,7 +27,7 @@ HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "
 """The client's own retries last minutes; ours begin from the journal."""
 
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
-"""Tag of an experiment: MLflow's UI then opens its pages for training, not those for language models."""
+"""Tag of an experiment: tells MLflow's UI that it holds training runs, not traces of a language model."""
 
 Log = Any
 """An mlflow.MlflowClient: mlflow is imported by the thread, for it takes seconds."""
