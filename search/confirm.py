@@ -41,15 +41,18 @@ class Confirmed:
         return statistics.stdev(self.values(metric)) if len(self.runs) > 1 else None
 
 
+def best(spec: Spec, journal: Journal) -> list[TrialRecord]:
+    """The search's trials with a result, best first."""
+    return leaders(journal.of("search"), spec.objective.metric, spec.objective.maximize)
+
+
 def proposals(spec: Spec, journal: Journal) -> list[Proposal]:
     """The runs that confirm a finished search: its best configurations, each on each fresh seed."""
     if spec.confirm is None:
         return []
-    found = [r for r in journal.records.values() if r.phase == "search"]
-    best = _distinct(leaders(found, spec.objective.metric, spec.objective.maximize))[: spec.confirm.top]
     return [
         Proposal(f"confirm-{r.number:04d}-seed-{seed}", r.number, {**r.params, "seed": seed})
-        for r in best
+        for r in _distinct(best(spec, journal))[: spec.confirm.top]
         for seed in range(FIRST_SEED, FIRST_SEED + spec.confirm.seeds)
     ]
 
@@ -57,8 +60,8 @@ def proposals(spec: Spec, journal: Journal) -> list[Proposal]:
 def confirmed(spec: Spec, journal: Journal) -> list[Confirmed]:
     """What has been confirmed, the winner first: by the mean of the objective."""
     runs: dict[int, list[TrialRecord]] = {}
-    for record in journal.records.values():
-        if record.phase == "confirm" and record.outcome is Outcome.COMPLETED:
+    for record in journal.of("confirm"):
+        if record.outcome is Outcome.COMPLETED:
             runs.setdefault(record.number, []).append(record)
     found = [Confirmed(number, rs[0].params, rs) for number, rs in runs.items()]
     sign = -1 if spec.objective.maximize else 1

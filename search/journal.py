@@ -99,6 +99,10 @@ class Journal:
         """Let go of the file and its lock."""
         self._file.close()
 
+    def of(self, phase: Phase) -> list[TrialRecord]:
+        """The trials of one phase, in the order in which they began."""
+        return [record for record in list(self.records.values()) if record.phase == phase]
+
     @property
     def seconds(self) -> float:
         """Wall time of all launches so far."""

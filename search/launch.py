@@ -98,7 +98,7 @@ class _Launch:
         return 0 if finished and any(r.epochs for r in journal.records.values()) else 1
 
     def _nothing_left(self) -> str:
-        if sum(r.phase == "search" for r in self.journal.records.values()) >= self.spec.trials:
+        if len(self.journal.of("search")) >= self.spec.trials:
             return "Nothing is left to do: all trials have ended. To add some, raise budget.trials."
         if self.spec.budget.hours is not None:
             return "Nothing was started: budget.hours is used up. To go on, raise it."
@@ -107,7 +107,7 @@ class _Launch:
     def _sessions(self) -> Generator[Session, None, None]:
         """The search, then its confirmation, each with its view of the progress."""
         searcher = StudySearcher(self.spec, self.folder.study)
-        searcher.reconcile([r for r in self.journal.records.values() if r.phase == "search"])
+        searcher.reconcile(self.journal.of("search"))
         s = self.spec.scheduler
         rungs = rung_epochs(s.grace_period, s.reduction_factor, s.max_epochs) if s.name == "asha" else ()
         asha = Asha(rungs, s.reduction_factor, self.spec.objective.maximize)

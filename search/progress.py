@@ -148,7 +148,7 @@ class Progress:
         return ranked[0] if ranked else None
 
     def _records(self) -> list[TrialRecord]:
-        return [r for r in list(self.journal.records.values()) if r.phase == self.phase]
+        return self.journal.of(self.phase)
 
 
 def duration(seconds: float) -> str:

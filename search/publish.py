@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from search.confirm import confirmed
+from search.confirm import best, confirmed
 from search.dataset import DataSource
-from search.journal import Journal, TrialRecord, leaders
+from search.journal import Journal
 from search.spec import Spec
 from search.summary import percent, protocol
 from search.tracking import Tracker
@@ -29,7 +29,7 @@ def publish(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource, 
     client.set_tag(parent, "mlflow.note.content", _note(spec, journal, source))
     client.log_artifact(parent, str(folder / "spec.yaml"))
     client.set_terminated(parent, status)
-    if status == "FINISHED" and _best(spec, journal):
+    if status == "FINISHED" and best(spec, journal):
         _weights(tracker, spec, journal, folder)
         if spec.tracking.register_as:
             _register(tracker, spec, journal, source, folder)
@@ -37,13 +37,13 @@ def publish(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource, 
 
 def _note(spec: Spec, journal: Journal, source: DataSource) -> str:
     """The run's description in MLflow's UI, Markdown: the confirmed settings, or the best so far."""
-    metric, found, best = spec.objective.metric, confirmed(spec, journal), _best(spec, journal)
-    if not best:
+    metric, found, ranked = spec.objective.metric, confirmed(spec, journal), best(spec, journal)
+    if not ranked:
         return f"{source.title}. No trial has finished."
-    params = found[0].params if found else best[0].params
+    params = found[0].params if found else ranked[0].params
     lines = [f"**{source.title}**. {protocol(spec)}", "", "| setting | value |", "|---|---|"]
     lines += [f"| {p.key} | {params[p.key]} |" for p in spec.space.parameters if p.key in params]
-    lines += [f"| best {metric} of a trial | {percent(metric, [best[0].last[metric]])} |"]
+    lines += [f"| best {metric} of a trial | {percent(metric, [ranked[0].last[metric]])} |"]
     for name in (metric, "test_accuracy"):
         lines += [f"| confirmed {name} | {percent(name, c.values(name))}, n = {len(c.runs)} |" for c in found[:1]]
     return "\n".join(lines)
@@ -51,8 +51,7 @@ def _note(spec: Spec, journal: Journal, source: DataSource) -> str:
 
 def _metrics(spec: Spec, journal: Journal) -> dict[str, float]:
     metric = spec.objective.metric
-    searched = [r for r in journal.records.values() if r.phase == "search"]
-    found: dict[str, float] = {"trials": len(searched), "search_seconds": journal.seconds}
+    found: dict[str, float] = {"trials": len(journal.of("search")), "search_seconds": journal.search_seconds}
     for c in confirmed(spec, journal)[:1]:
         for name in (metric, "test_accuracy"):
             found[f"{name}_mean"] = c.mean(name)
@@ -65,7 +64,7 @@ def _weights(tracker: Tracker, spec: Spec, journal: Journal, folder: Path) -> No
     """The weights of the best trials, and of the winner's confirmation runs, as artifacts of their runs."""
     import torch
 
-    runs = [*_best(spec, journal)[: spec.kept], *(run for c in confirmed(spec, journal)[:1] for run in c.runs)]
+    runs = [*best(spec, journal)[: spec.kept], *(run for c in confirmed(spec, journal)[:1] for run in c.runs)]
     with tempfile.TemporaryDirectory() as temporary:
         for record in runs:
             checkpoint = folder / "checkpoints" / f"{record.id}.pt"
@@ -93,7 +92,7 @@ def _register(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource
     from trainables.state import TrainState
 
     found = confirmed(spec, journal)
-    winner = found[0].runs[0] if found else _best(spec, journal)[0]
+    winner = found[0].runs[0] if found else best(spec, journal)[0]
     config, data = TrainConfig.of(winner.params), source.load()
     cpu = torch.device("cpu")
     state = TrainState.create(config, data.input_shape, len(data.classes), cpu)
@@ -118,8 +117,3 @@ def _register(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource
         tracker.client.set_terminated(run_id, "FINISHED")
     version = str(logged.registered_model_version)
     tracker.client.set_registered_model_alias(spec.tracking.register_as, "champion", version)
-
-
-def _best(spec: Spec, journal: Journal) -> list[TrialRecord]:
-    searched = (r for r in journal.records.values() if r.phase == "search")
-    return leaders(searched, spec.objective.metric, spec.objective.maximize)

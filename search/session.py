@@ -4,9 +4,8 @@ The engines (`tuner.py` on Ray, `in_process.py` in this process) only carry task
 back. Everything that happens is written to the journal first.
 """
 
-import itertools
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,9 +93,9 @@ class Session:
                 if not is_diverged(metrics):
                     scheduler.goes_on(record.id, epoch, metrics[setting.metric])
 
-    def records(self) -> Iterator[TrialRecord]:
+    def records(self) -> list[TrialRecord]:
         """All trials of this phase."""
-        return (r for r in self.journal.records.values() if r.phase == self.setting.phase)
+        return self.journal.of(self.setting.phase)
 
     @property
     def exhausted(self) -> bool:
@@ -106,7 +105,7 @@ class Session:
     @property
     def hopeless(self) -> bool:
         """Whether the first trials all failed before their first epoch: more would fail alike."""
-        records = list(itertools.islice(self.records(), HOPELESS))
+        records = self.records()[:HOPELESS]
         return len(records) == HOPELESS and all(r.outcome is Outcome.FAILED and not r.epochs for r in records)
 
     def next(self) -> Task | None:

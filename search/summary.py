@@ -10,9 +10,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from search.confirm import Confirmed, confirmed
+from search.confirm import Confirmed, best, confirmed
 from search.dataset import DataSource
-from search.journal import Journal, TrialRecord, leaders
+from search.journal import Journal, TrialRecord
 from search.outcomes import Outcome
 from search.progress import duration
 from search.spec import Spec
@@ -22,10 +22,11 @@ TOP = 5
 
 def show(console: Console, spec: Spec, journal: Journal, source: DataSource) -> None:
     """Print the state of a search, finished or not."""
-    records = [r for r in journal.records.values() if r.phase == "search"]
-    ranked = leaders(records, spec.objective.metric, spec.objective.maximize)
+    ranked = best(spec, journal)
     console.print()
-    console.print(f"[bold]{spec.name}[/] on {source.title}: {_counts(records)} in {duration(journal.seconds)}")
+    console.print(
+        f"[bold]{spec.name}[/] on {source.title}: {_counts(journal.of('search'))} in {duration(journal.seconds)}"
+    )
     if source.substitute_for:
         console.print(substitute_warning(source))
     if not ranked:
@@ -34,8 +35,8 @@ def show(console: Console, spec: Spec, journal: Journal, source: DataSource) -> 
     found = confirmed(spec, journal)
     searched = [p.key for p in spec.space.parameters if p.key != "seed"]
     if searched:
-        best = found[0].params if found else ranked[0].params
-        console.print(_settings(searched, best, "Best settings, confirmed" if found else "Best settings"))
+        params = found[0].params if found else ranked[0].params
+        console.print(_settings(searched, params, "Best settings, confirmed" if found else "Best settings"))
     console.print(_top(spec, searched, ranked))
     if found:
         console.print(_confirmation(spec, found))
@@ -95,10 +96,10 @@ def _top(spec: Spec, searched: list[str], ranked: list[TrialRecord]) -> Table:
     for r in ranked:
         groups.setdefault(tuple(r.params.get(key) for key in searched) if repeated else (r.id,), []).append(r)
     sign = -1 if spec.objective.maximize else 1
-    best = sorted(groups.values(), key=lambda rs: sign * statistics.fmean(r.last[metric] for r in rs))
+    ordered = sorted(groups.values(), key=lambda rs: sign * statistics.fmean(r.last[metric] for r in rs))
     title = f"Settings by mean {metric} over seeds" if repeated else f"Top trials by {metric}"
     table = _table(title, "n" if repeated else "trial", metric, "epochs", "outcome", *searched)
-    for rs in best if repeated else best[:TOP]:
+    for rs in ordered if repeated else ordered[:TOP]:
         table.add_row(
             str(len(rs) if repeated else rs[0].number),
             percent(metric, [r.last[metric] for r in rs]),
