@@ -103,29 +103,35 @@ def _packed(share: float, most: int) -> float:
 
 def measure_gpu_share(spec: Spec, source: DataSource) -> float:
     """Train a few steps of the largest configuration of each model on one GPU: the part of its memory taken."""
-    largest = max(spec.space.possible("batch_size"))
+    largest = {key: max(spec.space.possible(key)) for key in ("batch_size", "resize")}
     remote = ray.remote(num_gpus=1, num_cpus=1, max_calls=1)(_probe)
-    return max(ray.get([remote.remote(model, largest, source.content()) for model in spec.models]))
+    return max(
+        ray.get(
+            [
+                remote.remote(spec.space.fixed(model) | largest | {"model": model}, source.content())
+                for model in spec.models
+            ]
+        )
+    )
 
 
-def _probe(model: str, batch_size: int, source: dict[str, Any]) -> float:
+def _probe(params: dict[str, Any], source: dict[str, Any]) -> float:
     import itertools
 
     import torch
 
     from trainables.config import TrainConfig
-    from trainables.data import split
     from trainables.loader import Loader
     from trainables.state import TrainState
-    from trainables.train import autocast_for, train_step
+    from trainables.train import train_step
 
     device = torch.device("cuda")
-    config = TrainConfig(model=model, batch_size=batch_size)
+    config = TrainConfig.of(params)
     found = DataSource.of(source)
     data = found.load()
-    loader = Loader(split(data, validation=found.validation, train_fraction=1.0, seed=found.split_seed), config, device)
+    loader = Loader(found.split(data, config.train_fraction), config, device)
     state = TrainState.create(config, data.input_shape, len(data.classes), device)
     for images, labels in itertools.islice(loader.training(0), 3):
-        train_step(state, images, labels, autocast_for(config, device))
+        train_step(config, state, images, labels)
     free, total = torch.cuda.mem_get_info()  # counts the context and libraries too, which max_memory_allocated does not
     return (total - free) / total

@@ -11,7 +11,7 @@ from search.errors import Problem
 from search.sections import DataSpec
 from search.spec import Spec
 from trainables import folder
-from trainables.data import DataError, DataMissing, ImageData, split
+from trainables.data import DataError, DataMissing, ImageData, Split, Validation, default_validation, split
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class DataSource:
     root: str
     options: tuple[tuple[str, Any], ...]
     """Keyword arguments of the data set's `load`."""
-    validation: float | None
-    """Part of each class set aside; None: the test set stands in."""
+    validation: Validation
+    """What is validated on."""
     split_seed: int
     substitute_for: str | None = None
     """The data set that the spec asked for and that could not be had."""
@@ -46,6 +46,14 @@ class DataSource:
         """
         return _load(self.name, self.root, self.options)
 
+    def split(self, data: ImageData, train_fraction: float) -> Split:
+        """The images that a run trains on and is validated on.
+
+        Raises:
+            DataError: a class would be left without.
+        """
+        return split(data, validation=self.validation, train_fraction=train_fraction, seed=self.split_seed)
+
     def content(self) -> dict[str, Any]:
         """As a plain mapping."""
         return asdict(self)
@@ -63,17 +71,22 @@ def find(spec: DataSpec, root: Path) -> tuple[DataSource, ImageData]:
         DataError: it cannot be read, or is missing and has no substitute.
     """
     options = tuple(sorted(spec.model_dump(include={"folder", "image_size"}, exclude_none=True).items()))
-    validation = None if spec.validation == "test" else float(spec.validation)
-    source = DataSource(spec.name, str(root.resolve()), options, validation, spec.split_seed)
+    root_folder = str(root.resolve())
     try:
-        return source, source.load()
+        data = _load(spec.name, root_folder, options)
+        return _source(spec, data, spec.name, root_folder, options, None), data
     except DataMissing:
         if spec.offline_substitute is None:
             raise
-        source = DataSource(
-            spec.offline_substitute, source.root, (), validation, spec.split_seed, substitute_for=spec.name
-        )
-        return source, source.load()
+        data = _load(spec.offline_substitute, root_folder, ())
+        return _source(spec, data, spec.offline_substitute, root_folder, (), spec.name), data
+
+
+def _source(
+    spec: DataSpec, data: ImageData, name: str, root: str, options: tuple[tuple[str, Any], ...], missing: str | None
+) -> DataSource:
+    validation = default_validation(data) if spec.validation is None else spec.validation
+    return DataSource(name, root, options, validation, spec.split_seed, substitute_for=missing)
 
 
 def problems(spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:
@@ -81,12 +94,13 @@ def problems(spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:
     found: list[Problem] = []
     batch_sizes, fractions = spec.space.possible("batch_size"), spec.space.possible("train_fraction")
     try:
-        smallest = len(
-            split(data, validation=source.validation, train_fraction=min(fractions), seed=source.split_seed).train
-        )
+        # The largest fraction leaves the fewest images to validate on, the smallest the fewest to train on.
+        parts = [source.split(data, fraction) for fraction in (max(fractions), min(fractions))]
     except DataError as error:
         key = "data.validation" if str(error).startswith("validation") else "space.train_fraction"
-        return [Problem(key, f"{error}: raise it")]
+        remedy = "lower space.train_fraction" if "rest of" in str(error) else "raise it"
+        return [Problem(key, str(error) if "of its own" in str(error) else f"{error}: {remedy}")]
+    smallest = len(parts[-1].train)
     if max(batch_sizes) > smallest:
         least = f" at train_fraction {min(fractions):g}" if min(fractions) < 1 else ""
         found.append(

@@ -19,7 +19,9 @@ def show(console: Console, spec: Spec, source: DataSource, data: ImageData, reso
     """Print the space, the budget, the resources and samples."""
     samples = _samples(spec)
     shape = "x".join(map(str, data.input_shape[1:]))
-    validation = "the test set" if source.validation is None else f"{source.validation:g} of each class"
+    named = {"own": "its own validation set", "rest": "the rest of the training set", "test": "the test set"}
+    v = source.validation
+    validation = named[v] if isinstance(v, str) else f"{v:g} of each class"
     console.print(
         f"[bold]{spec.name}[/] on {source.title}: {len(data.train_labels):,} training images {shape}, "
         f"{len(data.classes)} classes; validated on {validation}"

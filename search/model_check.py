@@ -2,28 +2,39 @@
 
 from search.errors import Problem
 from search.spec import Spec
-from trainables.config import FIELDS, TrainConfig
+from trainables.config import FIELDS
 from trainables.data import ImageData
 
 
 def problems(spec: Spec, data: ImageData) -> list[Problem]:
-    """Build each model with its defaults and with each value of each option that the search may give it."""
+    """Build each model with its constants, and with each value of each option that the search may give it.
+
+    No memory is taken for the weights; pretrained ones are read, or downloaded, if the search asks for them.
+    """
     import torch
 
+    from trainables import network
     from trainables.errors import ModelError
-    from trainables.state import TrainState
 
-    searched = {**spec.space.constants, **{p.key: None for p in spec.space.parameters}}
-    options = [key for key in searched if key not in FIELDS]
-    variants = [{}, *({key: value} for key in options for value in spec.space.possible(key))]
+    channels, height, width = data.input_shape
+    shapes = {(channels, size or height, size or width): size for size in spec.space.possible("resize")}
     found: dict[str, Problem] = {}
     for model in spec.models:
-        for variant in variants:
-            try:
-                config = TrainConfig(model=model, model_options=variant)
-                with torch.device("meta"):
-                    TrainState.create(config, data.input_shape, len(data.classes), torch.device("meta"))
-            except ModelError as error:
-                key = f"space.{next(iter(variant))}" if variant else "model"
-                found.setdefault(str(error), Problem(key, str(error)))
+        taken = network.option_names(model)
+        constants = {key: value for key, value in spec.space.fixed(model).items() if key not in FIELDS}
+        searched = [p.key for p in spec.space.parameters if p.key in taken]
+        variants = [{}, *({key: value} for key in searched for value in spec.space.possible(key))]
+        for shape in shapes:
+            for variant in variants:
+                try:
+                    with torch.device("meta"):
+                        network.build(model, shape, len(data.classes), constants | variant)
+                except ModelError as error:
+                    found.setdefault(str(error), Problem(_key(spec, str(error), constants | variant), str(error)))
     return list(found.values())
+
+
+def _key(spec: Spec, text: str, options: dict) -> str:
+    """The option that the message begins with, or the model."""
+    option = next((f"space.{key}" for key in options if text.startswith(key)), None)
+    return option or ("space.model" if "space.model" in spec.lines else "model")

@@ -11,7 +11,7 @@ class Outcome(StrEnum):
     """How a trial ended."""
 
     COMPLETED = "completed"
-    """Trained to its last epoch."""
+    """Trained to its last epoch, or until its own early stopping."""
     STOPPED = "stopped"
     """By the scheduler, at a rung."""
     DIVERGED = "diverged"

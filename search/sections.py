@@ -23,8 +23,9 @@ class DataSpec(Section):
     """Of `image_folder`, under the data directory."""
     image_size: Annotated[int, Field(ge=1)] | None = None
     """Of `image_folder`: pixels a side that all pictures are resized to."""
-    validation: Annotated[float, Field(gt=0, lt=1)] | Literal["test"] = 0.1
-    """Part of each class set aside; `test` selects on the test set, as some publications did."""
+    validation: Annotated[float, Field(gt=0, lt=1)] | Literal["own", "rest", "test"] | None = None
+    """Part of each class set aside (null: the data set's own validation set, else 0.1); `own`; `rest`, all that
+    train_fraction leaves; or `test`, which selects on the test set, as some publications did."""
     split_seed: Annotated[int, Field(ge=0)] = 0
     offline_substitute: str | None = None
     """The data set to use, loudly, where the real one is not there and cannot be fetched."""

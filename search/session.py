@@ -128,10 +128,16 @@ class Session:
         return self._task(proposal)
 
     def report(self, id: str, metrics: Mapping[str, float]) -> bool:
-        """Take an epoch's metrics, and say whether the trial trains on. Hearing of an epoch twice is harmless."""
+        """Take an epoch's metrics, and say whether the trial trains on. Hearing of an epoch twice is harmless.
+
+        Args:
+            metrics: those of `EpochMetrics`, and `finished`: whether the trial has no further epoch.
+        """
         record = self.journal.records[id]
         if id not in self.running:
             return False
+        finished = metrics["finished"]
+        metrics = {name: value for name, value in metrics.items() if name != "finished"}
         epoch = int(metrics["epoch"])
         if epoch not in record.epochs:
             self.journal.append("epoch", id=id, metrics=dict(metrics))
@@ -140,8 +146,10 @@ class Session:
             self.end(id, Outcome.DIVERGED, f"loss not finite at epoch {epoch}")
             return False
         goes_on = self.scheduler.goes_on(id, epoch, metrics[self.setting.metric])
-        if epoch >= record.params["epochs"]:
-            self.end(id, Outcome.COMPLETED)
+        if finished:
+            self.end(
+                id, Outcome.COMPLETED, "" if epoch >= record.params["epochs"] else f"early stopping at epoch {epoch}"
+            )
         elif not goes_on:
             self.end(id, Outcome.STOPPED, f"at rung {epoch}")
         elif self.out_of_time():

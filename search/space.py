@@ -9,6 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search.errors import Problem
+from trainables import network
 from trainables.config import FIELDS
 from trainables.folder import nearest
 
@@ -80,6 +81,11 @@ class Space:
         if parameter is not None:
             return parameter.values or parameter.extremes
         return (self.constants.get(key, FIELDS[key].default if key in FIELDS else None),)
+
+    def fixed(self, model: str) -> dict[str, Any]:
+        """The constants that one model's runs have: hyperparameters, and options that this model takes."""
+        taken = network.option_names(model)
+        return {key: value for key, value in self.constants.items() if key in FIELDS or key in taken}
 
     def product(self) -> list[dict[str, Scalar]]:
         """Every combination of all parameters, each of which must be countable; conditions left out keys."""

@@ -3,12 +3,11 @@
 import inspect
 
 import trainables.datasets
-import trainables.models
 from search import samplers, space
 from search.errors import Problem
 from search.sections import BudgetSpec, DataSpec, SamplerSpec, SchedulerSpec, Section
 from search.space import Space
-from trainables import folder
+from trainables import folder, network
 from trainables.config import FIELDS, applies, problem
 
 
@@ -41,13 +40,10 @@ def _model_options(parsed: Space, problems: list[Problem]) -> dict[str, set[str]
     options: dict[str, set[str]] = {}
     for model in parsed.possible("model"):
         try:
-            build = folder.module(trainables.models, model).build
+            for name in network.option_names(model):
+                options.setdefault(name, set()).add(model)
         except folder.UnknownName as error:
             problems.append(Problem("space.model", str(error)))
-            continue
-        for name, parameter in inspect.signature(build).parameters.items():
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-                options.setdefault(name, set()).add(model)
     return options
 
 

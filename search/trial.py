@@ -57,7 +57,6 @@ class TrialRun:
         """Build or load the state; the metrics of the last epoch done, if there is one."""
         import torch
 
-        from trainables.data import split
         from trainables.loader import Loader
         from trainables.state import TrainState
         from trainables.train import train
@@ -68,7 +67,7 @@ class TrialRun:
         self._config = config = TrainConfig.of(self.task.params)
         source = DataSource.of(self.task.data)
         data = source.load()
-        parts = split(data, validation=source.validation, train_fraction=config.train_fraction, seed=source.split_seed)
+        parts = source.split(data, config.train_fraction)
         self._loader = Loader(parts, config, device)
         self._state = TrainState.create(config, data.input_shape, len(data.classes), device)
         if Path(self.task.checkpoint).exists():
@@ -77,12 +76,11 @@ class TrialRun:
         return self._state.metrics
 
     def _result(self, metrics: Any) -> dict[str, Any]:
-        result = asdict(metrics)
-        if self.task.score_test and metrics.epoch == self._config.epochs and math.isfinite(metrics.train_loss):
-            from trainables.evaluate import evaluate
-            from trainables.train import autocast_for
+        from trainables.evaluate import evaluate
+        from trainables.train import finished
 
-            autocast = autocast_for(self._config, self._loader.device)
-            loss, accuracy = evaluate(self._state.model, self._loader.test(), autocast)
+        result = asdict(metrics) | {"finished": finished(self._config, self._state)}
+        if self.task.score_test and result["finished"] and math.isfinite(metrics.train_loss):
+            loss, accuracy = evaluate(self._config, self._state.model, self._loader.test())
             result |= {"test_loss": loss, "test_accuracy": accuracy}
         return result

@@ -101,7 +101,7 @@ class _SchedulerAdapter(_Unsaved, FIFOScheduler):
 
 REPORTED = (
     "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "epoch_seconds",
-    "images_per_second", "peak_memory_mb", "test_loss", "test_accuracy",
+    "images_per_second", "peak_memory_mb", "finished", "test_loss", "test_accuracy",
 )  # fmt: skip
 """What of a result is the trial's; the rest is Tune's book-keeping."""
 

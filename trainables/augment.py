@@ -1,12 +1,13 @@
 """Augmentations of whole batches on the device, one function each, by the names of `TrainConfig.augment`.
 
 Each takes uint8 images [B, H, W, C] and returns a new tensor of the same shape. Random numbers come
-from a CPU generator, so that a GPU sees the same ones.
+from a CPU generator, so that a GPU sees the same ones. What they do to an image is in `transforms.py`.
 """
 
 import torch
 import torch.nn.functional as F
 
+from trainables import transforms
 from trainables.config import TrainConfig
 
 
@@ -27,7 +28,49 @@ def crop(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) 
     return padded[batch[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-AUGMENT = {"crop": crop, "flip": flip}
+def rotate(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
+    """Turn each image by up to `rotate_degrees`, either way."""
+    return transforms.rotate(images, _within(config.rotate_degrees, images, generator))
+
+
+def shift(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
+    """Move each image by up to `shift_fraction` of its width and height, by fractions of a pixel too."""
+    columns = _within(config.shift_fraction * images.shape[2], images, generator)
+    rows = _within(config.shift_fraction * images.shape[1], images, generator)
+    return transforms.shift(images, columns, rows)
+
+
+def scale(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
+    """Resize each image about its middle by up to `scale_range`; what is left uncovered is black."""
+    return transforms.scale(images, 1 + _within(config.scale_range, images, generator))
+
+
+def gamma(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
+    """Make each image darker or brighter by a power in 1 -+ `gamma_range`."""
+    return transforms.gamma(images, 1 + _within(config.gamma_range, images, generator))
+
+
+def jitter(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
+    """Change each image's brightness, then its contrast, then its saturation, each by up to `jitter_strength`."""
+    for change in (transforms.brightness, transforms.contrast, transforms.saturation):
+        images = change(images, 1 + _within(config.jitter_strength, images, generator))
+    return images
+
+
+def _within(limit: float, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """One number an image, uniform in -limit..limit."""
+    return (limit * (2 * torch.rand(len(images), generator=generator) - 1)).to(images.device)
+
+
+AUGMENT = {
+    "crop": crop,
+    "flip": flip,
+    "gamma": gamma,
+    "jitter": jitter,
+    "rotate": rotate,
+    "scale": scale,
+    "shift": shift,
+}
 
 
 def augment(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Decode a data set once; every process then maps the same pages.
 
-Layout: `<cache>/<name>-<key>/` with four .npy files and meta.json, where the key covers the source
+Layout: `<cache>/<name>-<key>/` with an .npy file an array and meta.json, where the key covers the source
 files' names, sizes and times. A folder appears whole (renamed into place) or not at all, and a lock
 that the kernel drops with its process lets one of several starting workers decode while the rest wait.
 """
@@ -21,7 +21,8 @@ from trainables.data import ImageData
 
 FORMAT = 2
 """Part of the key: raise it when decoded arrays would differ from those of an earlier version."""
-ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels", "validation_images", "validation_labels")
+"""The last two only of a data set that has them."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Decoded:
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+    validation_images: np.ndarray | None = None
+    """Of a data set with a validation set of its own."""
+    validation_labels: np.ndarray | None = None
 
 
 def cache_dir() -> Path:
@@ -88,6 +92,8 @@ def _write(folder: Path, decoded: Decoded) -> None:
     try:
         fingerprint = hashlib.blake2b(json.dumps(decoded.classes).encode(), digest_size=16)
         for array_name in ARRAYS:
+            if getattr(decoded, array_name) is None:
+                continue
             array = np.ascontiguousarray(getattr(decoded, array_name))
             np.save(temporary / f"{array_name}.npy", array)
             fingerprint.update(str(array.shape).encode())
@@ -105,7 +111,7 @@ def _read(name: str, folder: Path) -> ImageData:
     meta = json.loads((folder / "meta.json").read_text())
     # "c" shares the pages between processes as "r" does, and lets torch.from_numpy take the array
     # without a warning that it is read-only.
-    arrays = {array_name: np.load(folder / f"{array_name}.npy", mmap_mode="c") for array_name in ARRAYS}
+    arrays = {path.stem: np.load(path, mmap_mode="c") for path in folder.glob("*.npy")}
     return ImageData(
         name=name,
         classes=tuple(meta["classes"]),

@@ -15,7 +15,7 @@ from trainables.data import DataError, ImageData, split
 from trainables.evaluate import evaluate
 from trainables.loader import Loader
 from trainables.state import TrainState
-from trainables.train import autocast_for, train
+from trainables.train import train
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def _run(arguments: dict) -> None:
             flush=True,
         )
     if arguments["test"]:
-        loss, accuracy = evaluate(state.model, loader.test(), autocast_for(config, device))
+        loss, accuracy = evaluate(config, state.model, loader.test())
         print(f"test loss {loss:.4f} accuracy {accuracy:.4f}")
 
 

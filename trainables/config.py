@@ -11,9 +11,12 @@ from types import MappingProxyType
 from typing import Any
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("constant", "cosine", "step")
-AUGMENTATIONS = ("crop", "flip")
-NORMALIZATIONS = ("dataset", "half", "none")
+SCHEDULES = ("constant", "cosine", "halving", "one_cycle", "step")
+LOSSES = ("cross_entropy", "squared_error")
+AUGMENTATIONS = ("crop", "flip", "gamma", "jitter", "rotate", "scale", "shift")
+ENLARGEMENTS = ("gamma", "rotate")
+NORMALIZATIONS = ("dataset", "half", "imagenet", "none")
+EARLY_STOPPING = ("none", "val_accuracy", "val_loss")
 PRECISIONS = ("auto", "bfloat16", "float32")
 
 
@@ -33,12 +36,20 @@ def _one_of(default: str, names: tuple[str, ...]) -> Any:
     return field(default=default, metadata={"names": names, "when": {}})
 
 
+def _joined(parts: tuple[str, ...]) -> Any:
+    return field(default="none", metadata={"parts": parts, "when": {}})
+
+
+def _flag(when: Any = None) -> Any:
+    return field(default=False, metadata={"when": when or {}})
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """One training run. Construction raises `ConfigError`, naming every field that is out of bounds."""
 
     model: str = field(default="lenet", metadata={"when": {}})
-    """File in `trainables/models/`."""
+    """File in `trainables/models/`, or `torchvision/NAME` or `timm/NAME`."""
     model_options: Mapping[str, Any] = field(default_factory=dict, metadata={"when": {}})
     """Keyword arguments of that model's `build`."""
     epochs: int = _number(20, 1)
@@ -51,26 +62,56 @@ class TrainConfig:
     """Base learning rate, before warm-up and decay."""
     momentum: float = _number(0.9, 0, 1, when={"optimizer": ("sgd",)})
     """Fraction of the last step that is kept."""
-    nesterov: bool = field(default=False, metadata={"when": {"optimizer": ("sgd",)}})
+    nesterov: bool = _flag(when={"optimizer": ("sgd",)})
     """Look ahead along the momentum; needs momentum above 0."""
     weight_decay: float = _number(0.0, 0)
     """L2 penalty (adam, sgd) or decoupled decay (adamw), per step and unit of lr."""
+    clip_norm: float = _number(0.0, 0)
+    """Gradients are scaled down to at most this norm, taken over all parameters; 0: not clipped."""
+    loss: str = _one_of("cross_entropy", LOSSES)
+    """cross_entropy of the softmax, or squared_error of the outputs against the one-hot labels, summed over classes."""
+    label_smoothing: float = _number(0.0, 0, 1, when={"loss": ("cross_entropy",)})
+    """Part of each label that is spread evenly over all classes; in training only."""
     schedule: str = _one_of("step", SCHEDULES)
-    """How lr falls: step, cosine or constant."""
-    decay_interval: int = _number(5, 1, when={"schedule": ("step",)})
-    """Epochs between two decays: lr * decay_factor ** (epoch // decay_interval)."""
+    """How lr changes: step, halving, cosine, one_cycle (up, then down) or constant."""
+    decay_interval: int = _number(5, 1, when={"schedule": ("halving", "step")})
+    """Epochs between two decays: lr * decay_factor ** (epoch // decay_interval); the factor of halving is 0.5."""
     decay_factor: float = _number(0.1, 0, 1, open_low=True, when={"schedule": ("step",)})
     """What lr is multiplied by at each decay."""
-    lr_floor: float = _number(0.0, 0, when={"schedule": ("cosine", "step")})
+    lr_floor: float = _number(0.0, 0, when={"schedule": ("cosine", "halving", "step")})
     """lr never decays below this."""
     warmup_epochs: int = _number(0, 0)
     """Epochs over which lr rises linearly from 0; the decay runs on underneath."""
-    augment: str = field(default="none", metadata={"when": {}})
+    early_stopping: str = _one_of("none", EARLY_STOPPING)
+    """The metric that ends training once it no longer improves, or none."""
+    patience: int = _number(10, 1, when={"early_stopping": EARLY_STOPPING[1:]})
+    """Early stopping: epochs in a row without an improvement after which training ends."""
+    tolerance: float = _number(0.0, 0, when={"early_stopping": EARLY_STOPPING[1:]})
+    """Early stopping: an improvement by no more than this does not count; accuracies are 0..1."""
+    refit_last_layer: bool = _flag()
+    """Whether the last linear layer is fitted anew by least squares, to the one-hot labels, when training ends."""
+    augment: str = _joined(AUGMENTATIONS)
     """`none`, or names joined by `+`, applied in that order: `flip+crop`."""
     crop_padding: int = _number(4, 1, when={"augment": ("crop",)})
     """Pixels of black around an image before a random window of its size is cut out."""
+    rotate_degrees: float = _number(10.0, 0, 180, open_low=True, when={"augment": ("rotate",)})
+    """Images are turned by up to so many degrees, either way."""
+    shift_fraction: float = _number(0.1, 0, 1, open_low=True, when={"augment": ("shift",)})
+    """Images are moved by up to this part of their height and width."""
+    scale_range: float = _number(0.1, 0, 0.9, open_low=True, when={"augment": ("scale",)})
+    """Images are resized about their middle by a factor in 1 -+ this."""
+    gamma_range: float = _number(0.3, 0, 0.9, open_low=True, when={"augment": ("gamma",)})
+    """Brightness (0..1) is raised to a power in 1 -+ this."""
+    jitter_strength: float = _number(0.2, 0, 1, open_low=True, when={"augment": ("jitter",)})
+    """Brightness, contrast and saturation are each multiplied by a factor in 1 -+ this."""
+    enlarge: str = _joined(ENLARGEMENTS)
+    """Every variant of every image in each epoch: `rotate` by -15..15 degrees, `gamma` 0.7..1.3; `rotate+gamma`
+    makes 61 images of one."""
+    resize: int = _number(0, 0)
+    """Pixels a side that images are resized to after their augmentation; 0: left as they are."""
     normalize: str = _one_of("dataset", NORMALIZATIONS)
-    """Channels to mean 0 and std 1 by the training set's statistics, by 0.5 and 0.5, or left in 0..1."""
+    """Channels to mean 0 and std 1 by the training set's statistics, by ImageNet's, by 0.5 and 0.5 (`half`), or left
+    in 0..1."""
     train_fraction: float = _number(1.0, 0, 1, open_low=True)
     """Part of each class's training images that is used; a smaller part lies inside a larger one."""
     precision: str = _one_of("auto", PRECISIONS)
@@ -129,8 +170,8 @@ def problem(name: str, value: Any) -> str | None:
         value = float(value)
     if type(value) is not kind:
         return f"must be {_KINDS[kind]}, not {value!r}"
-    if name == "augment":
-        return _augment_problem(value)
+    if "parts" in spec.metadata:
+        return _parts_problem(str(value), spec.metadata["parts"])
     if "names" in spec.metadata and value not in spec.metadata["names"]:
         return f"must be one of {', '.join(spec.metadata['names'])}, not {value!r}"
     if "low" in spec.metadata:
@@ -151,9 +192,8 @@ def _bounds_problem(value: Any, low: float, high: float, open_low: bool) -> str 
     return None
 
 
-def _augment_problem(value: Any) -> str | None:
-    unknown = [part for part in value.split("+") if part not in AUGMENTATIONS]
-    if value != "none" and unknown:
-        known = ", ".join(AUGMENTATIONS)
-        return f"must be none, or some of {known} joined by '+', not {value!r}"
+def _parts_problem(value: str, known: tuple[str, ...]) -> str | None:
+    parts = value.split("+")
+    if value != "none" and (any(part not in known for part in parts) or len(set(parts)) < len(parts)):
+        return f"must be none, or some of {', '.join(known)} joined by '+', not {value!r}"
     return None

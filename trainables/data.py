@@ -1,6 +1,7 @@
 """Images in memory: what a data set is, and how it is split. numpy only."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -32,12 +33,23 @@ class ImageData:
     std: tuple[float, ...]
     fingerprint: str
     """Hex digest of all pixels, labels and class names: equal for equal data, whatever files it came from."""
+    validation_images: np.ndarray | None = None
+    """uint8 [V, H, W, C], where the data set has a validation set of its own."""
+    validation_labels: np.ndarray | None = None
+    """int64 [V]"""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(channels, height, width), as a model's `build` takes it."""
         _, height, width, channels = self.train_images.shape
         return channels, height, width
+
+
+Validation = float | Literal["own", "rest", "test"]
+"""What a run is validated on: a part of each class's training images that is set aside; the data set's own
+validation set; the rest of the training images that `train_fraction` leaves; or the test set."""
+
+DEFAULT_VALIDATION = 0.1
 
 
 @dataclass(frozen=True)
@@ -47,43 +59,53 @@ class Split:
     data: ImageData
     train: np.ndarray
     """int64 [n], sorted indices into `data.train_images`"""
-    validation: np.ndarray | None
-    """int64 [m], likewise; None when the test set stands in (`validation: test`)"""
+    validation: np.ndarray
+    """int64 [m], sorted indices into the images of `validation_part`"""
+    validation_part: Literal["test", "train", "validation"] = "train"
 
 
-def split(data: ImageData, *, validation: float | None, train_fraction: float, seed: int) -> Split:
+def default_validation(data: ImageData) -> Validation:
+    """What a data set is validated on where nothing is said: its own validation set, or a tenth set aside."""
+    return DEFAULT_VALIDATION if data.validation_labels is None else "own"
+
+
+def split(data: ImageData, *, validation: Validation, train_fraction: float, seed: int) -> Split:
     """Stratified, seeded split of the training images.
 
     Args:
-        validation: part of each class that is set aside; None validates on the test set, as some
-            publications do.
-        train_fraction: part of what is left that is trained on. Nested: with the same seed, a smaller
-            fraction lies inside a larger one, and the validation set stays the same.
+        validation: with a part that is set aside, `train_fraction` is taken of what is left.
+        train_fraction: nested: with the same seed, a smaller fraction lies inside a larger one, and a part
+            set aside stays the same.
 
     Raises:
-        DataError: a class would have no training or no validation image, or a part is none.
+        DataError: a class would have no training or no validation image, a part is none, or the data set
+            has no validation set of its own.
     """
-    if validation is not None and not 0 < validation < 1:
+    if not isinstance(validation, str) and not 0 < validation < 1:
         raise DataError(f"validation must be between 0 and 1, not {validation:g}")
     if not 0 < train_fraction <= 1:
         raise DataError(f"train_fraction must be above 0 and at most 1, not {train_fraction:g}")
+    if validation == "own" and data.validation_labels is None:
+        raise DataError(f"validation own: {data.name} has no validation set of its own")
     train, held_out = [], []
     for label, name in enumerate(data.classes):
         members = np.flatnonzero(data.train_labels == label)
         np.random.default_rng([seed, label]).shuffle(members)
-        n_held_out = round(validation * len(members)) if validation is not None else 0
-        if validation is not None and n_held_out == 0:
-            raise DataError(
-                f"validation {validation:g} leaves class {name!r} ({len(members)} images) none to validate on"
-            )
-        rest = members[n_held_out:]
-        n_train = round(train_fraction * len(rest))
+        n_held_out = 0 if isinstance(validation, str) else round(validation * len(members))
+        available = members[n_held_out:]
+        n_train = round(train_fraction * len(available))
         if n_train == 0:
             raise DataError(
-                f"train_fraction {train_fraction:g} leaves class {name!r} ({len(rest)} images) none to train on"
+                f"train_fraction {train_fraction:g} leaves class {name!r} ({len(available)} images) none to train on"
             )
-        held_out.append(members[:n_held_out])
-        train.append(rest[:n_train])
-    return Split(
-        data, np.sort(np.concatenate(train)), None if validation is None else np.sort(np.concatenate(held_out))
-    )
+        train.append(available[:n_train])
+        held_out.append(available[n_train:] if validation == "rest" else members[:n_held_out])
+        if validation not in ("own", "test") and len(held_out[-1]) == 0:
+            leaves = f"rest of train_fraction {train_fraction:g}" if validation == "rest" else f"{validation:g}"
+            raise DataError(f"validation {leaves} leaves class {name!r} ({len(members)} images) none to validate on")
+    indices = np.sort(np.concatenate(train))
+    if validation == "test":
+        return Split(data, indices, np.arange(len(data.test_labels)), "test")
+    if validation == "own":
+        return Split(data, indices, np.arange(len(data.validation_labels)), "validation")  # type: ignore[arg-type]
+    return Split(data, indices, np.sort(np.concatenate(held_out)))

@@ -3,21 +3,23 @@
 from collections.abc import Iterable
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from trainables.config import TrainConfig
 from trainables.loader import Batch
+from trainables.losses import evaluation_loss
+from trainables.precision import autocast_for
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, batches: Iterable[Batch], autocast: torch.autocast) -> tuple[float, float]:
-    """Mean cross-entropy (nats an image) and accuracy (0..1), the model in evaluation mode."""
+def evaluate(config: TrainConfig, model: nn.Module, batches: Iterable[Batch]) -> tuple[float, float]:
+    """Mean loss of an image and accuracy (0..1), the model in evaluation mode."""
     model.eval()
     loss, correct, count = torch.zeros(()), torch.zeros((), dtype=torch.long), 0
     for images, labels in batches:
-        with autocast:
+        with autocast_for(config, images.device):
             logits = model(images)
-        loss = loss.to(labels.device) + F.cross_entropy(logits.float(), labels, reduction="sum")
+        loss = loss.to(labels.device) + evaluation_loss(config, logits.float(), labels)
         correct = correct.to(labels.device) + (logits.argmax(1) == labels).sum()
         count += len(labels)
     return loss.item() / count, correct.item() / count

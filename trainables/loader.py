@@ -5,15 +5,19 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from trainables.augment import augment
 from trainables.config import TrainConfig
 from trainables.data import ImageData, Split
+from trainables.enlarge import enlarge, variants
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Images float32 [B, C, H, W] (channels last in memory), labels int64 [B]"""
 
-EVALUATION_BATCH = 1000
+EVALUATION_PIXELS = 1000 * 32 * 32
+"""Of the images that are evaluated at once: 1,000 of CIFAR-10's."""
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 ORDER, AUGMENTATION, INITIAL_WEIGHTS, LAYERS = range(4)
 """Independent streams of random numbers within one run; LAYERS is what dropout draws from."""
@@ -37,13 +41,13 @@ class Loader:
 
     def __len__(self) -> int:
         """Training batches an epoch."""
-        size, n = self.config.batch_size, len(self._train)
+        size, n = self.config.batch_size, self.n_train
         return n // size + (n % size > 1)
 
     @property
     def n_train(self) -> int:
-        """Training images."""
-        return len(self._train)
+        """Training images an epoch, the enlarged set's where there is one."""
+        return len(self._train) * variants(self.config)
 
     def training(self, epoch: int) -> Iterator[Batch]:
         """The shuffled, augmented batches of an epoch (from 0).
@@ -52,34 +56,46 @@ class Loader:
         epoch's order brings that image back.
         """
         images, labels = _on_device(self.split.data, "train", self.device)
-        order = torch.randperm(len(self._train), generator=self._generator(ORDER, epoch)).to(self.device)
-        shuffled = self._train[order]
-        generator = self._generator(AUGMENTATION, epoch)
-        for i in range(len(self)):
-            picked = shuffled[i * self.config.batch_size : (i + 1) * self.config.batch_size]
-            yield self._normalized(augment(images[picked], self.config, generator)), labels[picked]
+        order = torch.randperm(self.n_train, generator=self._generator(ORDER, epoch)).to(self.device)
+        generator, n_variants = self._generator(AUGMENTATION, epoch), variants(self.config)
+        for drawn in order.split(self.config.batch_size)[: len(self)]:
+            picked = self._train[drawn // n_variants]
+            batch = images[picked]
+            if n_variants > 1:
+                batch = enlarge(batch, drawn % n_variants, self.config)
+            yield self._normalized(augment(batch, self.config, generator)), labels[picked]
+
+    def training_in_order(self) -> Iterator[Batch]:
+        """The training images as they are, neither shuffled nor augmented."""
+        return self._in_order("train", self.split.train)
 
     def validation(self) -> Iterator[Batch]:
-        """The validation set: the part set aside, or the test set where that stands in."""
-        if self.split.validation is None:
-            return self.test()
-        images, labels = _on_device(self.split.data, "train", self.device)
-        return self._in_order(images, labels, torch.from_numpy(self.split.validation).to(self.device))
+        """The validation set: the part set aside, the data set's own, or the test set where that stands in."""
+        return self._in_order(self.split.validation_part, self.split.validation)
 
     def test(self) -> Iterator[Batch]:
         """The test set."""
-        images, labels = _on_device(self.split.data, "test", self.device)
-        return self._in_order(images, labels, torch.arange(len(labels), device=self.device))
+        return self._in_order("test", np.arange(len(self.split.data.test_labels)))
 
-    def _in_order(self, images: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor) -> Iterator[Batch]:
-        for picked in indices.split(EVALUATION_BATCH):
+    def _in_order(self, part: str, indices: np.ndarray) -> Iterator[Batch]:
+        images, labels = _on_device(self.split.data, part, self.device)
+        for picked in torch.from_numpy(indices).to(self.device).split(_evaluation_batch(self.split.data, self.config)):
             yield self._normalized(images[picked]), labels[picked]
 
     def _normalized(self, images: torch.Tensor) -> torch.Tensor:
-        return images.permute(0, 3, 1, 2).float().sub_(self._offset).mul_(self._scale)
+        return prepared(images.permute(0, 3, 1, 2), self._offset, self._scale, self.config.resize)
 
     def _generator(self, stream: int, epoch: int) -> torch.Generator:
         return torch.Generator().manual_seed(seed_for(self.config, stream, epoch))
+
+
+def prepared(images: torch.Tensor, offset: torch.Tensor, scale: torch.Tensor, resize: int) -> torch.Tensor:
+    """What a network is given: uint8 images [B, C, H, W] (0..255) resized (bilinear) and normalised, float32."""
+    values = images.float()
+    if resize:
+        # Without antialias enlarging is the same, and shrinking would drop pixels.
+        values = F.interpolate(values, (resize, resize), mode="bilinear", antialias=True)
+    return values.sub_(offset).mul_(scale)
 
 
 def normalization(data: ImageData, config: TrainConfig) -> tuple[list[float], list[float]]:
@@ -87,6 +103,7 @@ def normalization(data: ImageData, config: TrainConfig) -> tuple[list[float], li
     channels = len(data.mean)
     mean, std = {
         "dataset": (data.mean, data.std),
+        "imagenet": (IMAGENET_MEAN[:channels], IMAGENET_STD[:channels]),
         "half": ([0.5] * channels, [0.5] * channels),
         "none": ([0.0] * channels, [1.0] * channels),
     }[config.normalize]
@@ -107,6 +124,13 @@ def _on_device(data: ImageData, part: str, device: torch.device) -> Batch:
     if device.type == "cpu":
         return torch.from_numpy(images), torch.from_numpy(labels)
     return _copied(_ByFingerprint(data), part, device)
+
+
+def _evaluation_batch(data: ImageData, config: TrainConfig) -> int:
+    """How many images are evaluated at once."""
+    _, height, width = data.input_shape
+    pixels = config.resize**2 or height * width
+    return max(1, min(1000, EVALUATION_PIXELS // pixels))
 
 
 class _ByFingerprint:

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from trainables.loader import prepared
+
 
 class Predictor(nn.Module):
     """Takes uint8 images [B, C, H, W] (0..255) and returns class probabilities float32 [B, classes]."""
@@ -10,13 +12,14 @@ class Predictor(nn.Module):
     offset: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, model: nn.Module, offset: list[float], scale: list[float]):
-        """Args: offset, scale: per channel, as `loader.normalization` gives them."""
+    def __init__(self, model: nn.Module, offset: list[float], scale: list[float], resize: int = 0):
+        """Args: offset, scale: per channel, as `loader.normalization` gives them; resize: `TrainConfig.resize`."""
         super().__init__()
         self.model = model
+        self.resize = resize
         self.register_buffer("offset", torch.tensor(offset).view(1, -1, 1, 1))
         self.register_buffer("scale", torch.tensor(scale).view(1, -1, 1, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalise, apply the network, soften."""
-        return self.model((images.float() - self.offset) * self.scale).softmax(1)
+        """Resize and normalise, apply the network, soften."""
+        return self.model(prepared(images, self.offset, self.scale, self.resize)).softmax(1)

@@ -1,6 +1,6 @@
 """All that changes while a run trains, saved whole and read back whole."""
 
-import inspect
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,16 +9,14 @@ from typing import Any
 import torch
 from torch import nn, optim
 
-import trainables.models
-from trainables import folder, optimizers
+from trainables import network, optimizers
 from trainables.config import TrainConfig
-from trainables.errors import ModelError
 from trainables.loader import INITIAL_WEIGHTS, seed_for
 
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What an epoch of training gave. Accuracies are 0..1, losses mean cross-entropy in nats."""
+    """What an epoch of training gave. Accuracies are 0..1, losses means over images (cross-entropy in nats)."""
 
     epoch: int
     """From 1."""
@@ -46,6 +44,10 @@ class TrainState:
     """Epochs finished."""
     metrics: EpochMetrics | None = None
     """Of the last finished epoch."""
+    best_value: float = math.inf
+    """The least value so far of what early stopping watches; of an accuracy, its negative."""
+    best_epoch: int = 0
+    """The epoch of that value."""
 
     @classmethod
     def create(
@@ -53,18 +55,18 @@ class TrainState:
     ) -> "TrainState":
         """A fresh, seeded state; the same on every device.
 
+        Args:
+            input_shape: (channels, height, width) of the data set's images.
+
         Raises:
             ModelError: the model refuses its options or the size of the images.
             UnknownName: no such model.
         """
         torch.manual_seed(seed_for(config, INITIAL_WEIGHTS))
-        build = folder.module(trainables.models, config.model).build
-        try:
-            inspect.signature(build).bind(input_shape, num_classes, **config.model_options)
-        except TypeError as error:
-            raise ModelError(f"{config.model}: {error}") from error
-        model = build(input_shape, num_classes, **config.model_options)
-        model = model.to(device=device, memory_format=torch.channels_last)
+        channels, height, width = input_shape
+        shape = (channels, config.resize or height, config.resize or width)
+        model = network.build(config.model, shape, num_classes, config.model_options)
+        model = model.to(device).to(memory_format=torch.channels_last)
         return cls(model, optimizers.build(model, config))
 
     def save(self, path: Path) -> None:
@@ -83,6 +85,7 @@ class TrainState:
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.epoch = content["epoch"]
+        self.best_value, self.best_epoch = content["best_value"], content["best_epoch"]
         self.metrics = EpochMetrics(**content["metrics"]) if content["metrics"] else None
 
     def _content(self) -> dict[str, Any]:
@@ -90,5 +93,7 @@ class TrainState:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "epoch": self.epoch,
+            "best_value": self.best_value,
+            "best_epoch": self.best_epoch,
             "metrics": asdict(self.metrics) if self.metrics else None,
         }

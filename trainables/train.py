@@ -3,47 +3,54 @@
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
+from torch import nn
 
 from trainables.config import TrainConfig
 from trainables.evaluate import evaluate
 from trainables.loader import LAYERS, Loader, seed_for
+from trainables.losses import training_loss
 from trainables.lr_schedules import lr_at
 from trainables.memory import peak_mb, reset_peak
 from trainables.optimizers import set_lr
+from trainables.precision import autocast_for
+from trainables.refit import refit_last_layer
 from trainables.state import EpochMetrics, TrainState
 
 
 def train(config: TrainConfig, loader: Loader, state: TrainState) -> Iterator[EpochMetrics]:
     """Train from where `state` stands to the configuration's last epoch, yielding each epoch's metrics.
 
-    `state` is changed in place and may be saved after each epoch. The iterator ends early after an
-    epoch whose loss is not finite: nothing can be learned from there on.
+    `state` is changed in place and may be saved after each epoch. The iterator ends early where early
+    stopping says so, and after an epoch whose loss is not finite: nothing can be learned from there on.
     """
     reset_peak(loader.device)
-    while state.epoch < config.epochs and (state.metrics is None or math.isfinite(state.metrics.train_loss)):
+    while not finished(config, state):
         state.metrics = _train_epoch(config, loader, state)
-        state.epoch += 1
         yield state.metrics
 
 
-def autocast_for(config: TrainConfig, device: torch.device) -> torch.autocast:
-    """Mixed precision as the configuration wants it on this device."""
-    auto = config.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=auto or config.precision == "bfloat16")
+def finished(config: TrainConfig, state: TrainState) -> bool:
+    """Whether there is no further epoch to train."""
+    if state.metrics is None:
+        return False
+    stopped_early = config.early_stopping != "none" and state.epoch - state.best_epoch >= config.patience
+    return state.epoch >= config.epochs or stopped_early or not math.isfinite(state.metrics.train_loss)
 
 
 def train_step(
-    state: TrainState, images: torch.Tensor, labels: torch.Tensor, autocast: torch.autocast
+    config: TrainConfig, state: TrainState, images: torch.Tensor, labels: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One optimizer step: the batch's mean loss and number of right answers, left on the device."""
-    with autocast:
+    with autocast_for(config, images.device):
         logits = state.model(images)
-        loss = F.cross_entropy(logits, labels)
+        loss = training_loss(config, logits, labels)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    if config.clip_norm:
+        nn.utils.clip_grad_norm_(state.model.parameters(), config.clip_norm)
     state.optimizer.step()
     return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
@@ -51,7 +58,6 @@ def train_step(
 def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> EpochMetrics:
     start = time.perf_counter()
     torch.manual_seed(seed_for(config, LAYERS, state.epoch))
-    autocast = autocast_for(config, loader.device)
     state.model.train()
     # Sums stay on the device: reading one a step would stall a GPU.
     loss_sum = torch.zeros((), device=loader.device)
@@ -60,14 +66,14 @@ def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> Epoc
     for step, (images, labels) in enumerate(loader.training(state.epoch)):
         lr = lr_at(config, state.epoch + step / len(loader))
         set_lr(state.optimizer, lr)
-        loss, right = train_step(state, images, labels, autocast)
+        loss, right = train_step(config, state, images, labels)
         loss_sum += loss * len(labels)
         correct += right
         count += len(labels)
     train_loss, train_accuracy = loss_sum.item() / count, correct.item() / count
     trained = time.perf_counter()
-    val_loss, val_accuracy = evaluate(state.model, loader.validation(), autocast)
-    return EpochMetrics(
+    val_loss, val_accuracy = evaluate(config, state.model, loader.validation())
+    metrics = EpochMetrics(
         epoch=state.epoch + 1,
         train_loss=train_loss,
         train_accuracy=train_accuracy,
@@ -78,6 +84,24 @@ def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> Epoc
         images_per_second=count / (trained - start),
         peak_memory_mb=peak_mb(loader.device),
     )
+    _advance(config, state, metrics)
+    if config.refit_last_layer and finished(config, state) and math.isfinite(train_loss):
+        refit_last_layer(state.model, loader)
+        val_loss, val_accuracy = evaluate(config, state.model, loader.validation())
+        seconds = time.perf_counter() - start
+        metrics = replace(metrics, val_loss=val_loss, val_accuracy=val_accuracy, epoch_seconds=seconds)
+    return metrics
+
+
+def _advance(config: TrainConfig, state: TrainState, metrics: EpochMetrics) -> None:
+    """Count the epoch, and note whether what early stopping watches has improved."""
+    state.epoch, state.metrics = metrics.epoch, metrics
+    if config.early_stopping == "none":
+        return
+    sign = -1 if config.early_stopping == "val_accuracy" else 1
+    value = sign * getattr(metrics, config.early_stopping)
+    if value < state.best_value - config.tolerance:
+        state.best_value, state.best_epoch = value, metrics.epoch
 
 
 if __name__ == "__main__":

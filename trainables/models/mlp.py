@@ -1,0 +1,72 @@
+"""A multilayer perceptron with the parts that the handwritten-digits studies vary (R3 in docs/reference_results.md)."""
+
+import math
+from collections.abc import Callable
+
+from torch import nn
+
+from trainables.errors import ModelError
+
+ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+INITIALISATIONS: dict[str, Callable[[int, int], float]] = {
+    "he": lambda n_in, n_out: math.sqrt(2 / n_in),
+    "normal": lambda n_in, n_out: 1.0,
+    "xavier": lambda n_in, n_out: math.sqrt(2 / (n_in + n_out)),
+}
+"""Standard deviation of the weights, by the units that a layer takes in and gives out: He et al. 2015, plain
+N(0, 1), Glorot & Bengio 2010."""
+
+
+def build(
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    depth: int = 1,
+    width: int = 100,
+    taper: float = 1.0,
+    activation: str = "tanh",
+    dropout: float = 0.0,
+    bias: bool = True,
+    initialisation: str = "xavier",
+    convolution: int = 0,
+) -> nn.Module:
+    """Hidden layers of one activation, then the classes; biases begin at 0.
+
+    Args:
+        depth: hidden layers; 0 is logistic regression.
+        width: units of the first hidden layer.
+        taper: how many times as wide each further one is.
+        activation: relu, sigmoid or tanh.
+        dropout: part of the hidden units that is dropped in training.
+        bias: whether layers have one.
+        initialisation: of the weights: normal (N(0, 1)), xavier or he.
+        convolution: channels of a 5x5 convolution before the hidden layers, with the same activation; 0: none.
+
+    Raises:
+        ModelError: an option is out of bounds.
+    """
+    if activation not in ACTIVATIONS:
+        raise ModelError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {activation!r}")
+    if initialisation not in INITIALISATIONS:
+        raise ModelError(f"initialisation must be one of {', '.join(INITIALISATIONS)}, not {initialisation!r}")
+    if depth < 0 or width < 1 or taper <= 0 or convolution < 0:
+        raise ModelError("mlp needs depth and convolution of 0 or more, width of 1 or more and taper above 0")
+    channels, height, columns = input_shape
+    layers: list[nn.Module] = []
+    if convolution:
+        layers += [nn.Conv2d(channels, convolution, 5, padding=2, bias=bias), ACTIVATIONS[activation]()]
+        channels = convolution
+    layers.append(nn.Flatten(1))
+    units = channels * height * columns
+    for i in range(depth):
+        hidden = max(1, round(width * taper**i))
+        layers += [nn.Linear(units, hidden, bias=bias), ACTIVATIONS[activation](), nn.Dropout(dropout)]
+        units = hidden
+    model = nn.Sequential(*layers, nn.Linear(units, num_classes, bias=bias))
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(module.weight)
+            nn.init.normal_(module.weight, std=INITIALISATIONS[initialisation](fan_in, fan_out))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return model

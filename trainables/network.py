@@ -1,0 +1,58 @@
+"""A network by its name: a file of `trainables/models/`, or any classifier of a library (`timm/convnext_tiny`)."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+import trainables.libraries
+import trainables.models
+from trainables import folder
+from trainables.errors import ModelError
+
+Builder = Callable[..., nn.Module]
+"""`build(input_shape, num_classes, *, options...)`"""
+
+
+def builder(name: str) -> Builder:
+    """The function that builds the network; its keyword-only arguments are the network's options.
+
+    Raises:
+        UnknownName: no such file, library or classifier in it.
+    """
+    library, slash, classifier = name.partition("/")
+    if not slash:
+        return folder.module(trainables.models, name).build
+    module = folder.module(trainables.libraries, library)
+    module.check(classifier)
+    return partial(module.build, classifier)
+
+
+def option_names(name: str) -> list[str]:
+    """The options of a network.
+
+    Raises:
+        UnknownName: likewise.
+    """
+    parameters = inspect.signature(builder(name)).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def build(name: str, input_shape: tuple[int, int, int], num_classes: int, options: Mapping[str, Any]) -> nn.Module:
+    """The network with fresh or downloaded weights.
+
+    Args:
+        input_shape: (channels, height, width).
+
+    Raises:
+        ModelError: it refuses its options or the size of the images, or its weights cannot be had.
+        UnknownName: no such network.
+    """
+    make = builder(name)
+    try:
+        inspect.signature(make).bind(input_shape, num_classes, **options)
+    except TypeError as error:
+        raise ModelError(f"{name}: {error}") from error
+    return make(input_shape, num_classes, **options)

@@ -1,0 +1,77 @@
+"""VGG with batch normalisation (Simonyan & Zisserman 2015, table 1), as it is trained on 32 x 32 images."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from trainables.errors import ModelError
+
+DEPTHS = {
+    11: ((64,), (128,), (256, 256), (512, 512), (512, 512)),
+    13: ((64, 64), (128, 128), (256, 256), (512, 512), (512, 512)),
+    16: ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)),
+    19: ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512)),
+}
+"""Channels of the 3x3 convolutions, a group before each pooling."""
+CLASSIFIERS = ("hidden", "linear")
+
+
+def builder(depth: int) -> Callable[..., nn.Module]:
+    """The `build` of one depth."""
+
+    def build(
+        input_shape: tuple[int, int, int], num_classes: int, *, classifier: str = "hidden", dropout: float = 0.2
+    ) -> nn.Module:
+        """Convolutions Xavier-normal, linear layers N(0, 0.01), all biases 0.
+
+        Args:
+            input_shape: (channels, height, width), 32 x 32 at least.
+            classifier: `hidden`, two layers of 512 with ReLU and dropout before the classes; or `linear`, a
+                single layer.
+            dropout: of the hidden layers.
+
+        Raises:
+            ModelError: the images are too small, or the classifier is unknown.
+        """
+        channels, height, width = input_shape
+        if min(height, width) < 32:
+            raise ModelError(f"vgg{depth} needs images of 32x32 or more, not {width}x{height}")
+        if classifier not in CLASSIFIERS:
+            raise ModelError(f"classifier must be one of {', '.join(CLASSIFIERS)}, not {classifier!r}")
+        features = 512 * (height // 32) * (width // 32)
+        model = nn.Sequential(
+            *_features(channels, DEPTHS[depth]), nn.Flatten(1), *_classifier(features, num_classes, classifier, dropout)
+        )
+        model.apply(_initialise)
+        return model
+
+    return build
+
+
+def _features(channels: int, groups: tuple[tuple[int, ...], ...]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for group in groups:
+        for width in group:
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+            channels = width
+        layers.append(nn.MaxPool2d(2))
+    return layers
+
+
+def _classifier(features: int, num_classes: int, classifier: str, dropout: float) -> list[nn.Module]:
+    if classifier == "linear":
+        return [nn.Linear(features, num_classes)]
+    return [
+        nn.Linear(features, 512), nn.ReLU(), nn.Dropout(dropout),
+        nn.Linear(512, 512), nn.ReLU(), nn.Dropout(dropout),
+        nn.Linear(512, num_classes),
+    ]  # fmt: skip
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.xavier_normal_(module.weight)
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.01)
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
