@@ -218,10 +218,7 @@ def _checked(spec: Spec, options: argparse.Namespace) -> tuple[DataSource, Image
     try:
         source, data = dataset.find(spec.data, Path(options.data_dir))
         problems += dataset.problems(spec, source, data)
-        # Costs torch in this process, which a search on Ray starts sooner without: there a trial that
-        # cannot build its model says so, and ends nothing but itself.
-        if options.dry_run or options.in_process:
-            problems += model_check.problems(spec, data)
+        problems += model_check.problems(spec, data)
     except DataError as error:
         problems.append(Problem("data", str(error)))
     if problems:

@@ -1,5 +1,7 @@
 """Whether the models of a search can be built for the images, found out before any trial begins."""
 
+from typing import Any
+
 from search.errors import Problem
 from search.spec import Spec
 from trainables.config import FIELDS
@@ -9,10 +11,8 @@ from trainables.data import ImageData
 def problems(spec: Spec, data: ImageData) -> list[Problem]:
     """Build each model with its constants, and with each value of each option that the search may give it.
 
-    No memory is taken for the weights; pretrained ones are read, or downloaded, if the search asks for them.
+    Pretrained weights are read, or downloaded, if the search asks for them: once, before the workers do.
     """
-    import torch
-
     from trainables import network
     from trainables.errors import ModelError
 
@@ -27,11 +27,34 @@ def problems(spec: Spec, data: ImageData) -> list[Problem]:
         for shape in shapes:
             for variant in variants:
                 try:
-                    with torch.device("meta"):
-                        network.build(model, shape, len(data.classes), constants | variant)
+                    _try(model, shape, len(data.classes), constants | variant)
                 except ModelError as error:
                     found.setdefault(str(error), Problem(_key(spec, str(error), constants | variant), str(error)))
     return list(found.values())
+
+
+def _try(model: str, shape: tuple[int, int, int], num_classes: int, options: dict[str, Any]) -> None:
+    """Build a network, and let two images through it.
+
+    On torch's meta device it would take no memory, but 7 s: meta kernels import torch._dynamo.
+
+    Raises:
+        ModelError: it cannot be built, or does not give a score for each class.
+    """
+    import torch
+
+    from trainables import network
+    from trainables.errors import ModelError
+
+    built = network.build(model, shape, num_classes, options)
+    what = f"{model} on images of {shape[2]}x{shape[1]}"
+    try:
+        with torch.no_grad():
+            scores = built.eval()(torch.zeros(2, *shape)).shape
+    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+        raise ModelError(f"{what}: {str(error).splitlines()[0]}; another size can be had with resize") from error
+    if scores != (2, num_classes):
+        raise ModelError(f"{what} gives {tuple(scores)} for two images, not (2, {num_classes})")
 
 
 def _key(spec: Spec, text: str, options: dict) -> str:
