@@ -59,11 +59,33 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Joint:
+    """Keys that are varied together: `lr, epochs: {grid: [[1e-3, 20], [1e-2, 30]]}`, the rows of somebody's table."""
+
+    keys: tuple[str, ...]
+    rows: tuple[tuple[Scalar, ...], ...]
+
+    def holds(self, point: Mapping[str, Scalar]) -> bool:
+        """Whether a point is in one of the rows."""
+        return any(
+            all(key in point and _same(point[key], value) for key, value in zip(self.keys, row, strict=True))
+            for row in self.rows
+        )
+
+
+@dataclass(frozen=True)
 class Space:
     """Constants and parameters. What a trial gets is a flat dict of the keys that exist for it."""
 
     constants: Mapping[str, Any]
     parameters: tuple[Parameter, ...]
+    joint: tuple[Joint, ...] = ()
+    """Each of its keys is a parameter too, with the values of its column."""
+
+    @property
+    def keys(self) -> list[str]:
+        """All keys, the constant ones first."""
+        return [*self.constants, *(p.key for p in self.parameters)]
 
     @property
     def grid(self) -> list[dict[str, Scalar]]:
@@ -110,9 +132,14 @@ class Space:
             for parameter, value in zip(parameters, values, strict=True):
                 if _met(parameter, {**self.constants, **point}):
                     point[parameter.key] = value
-            if point not in combinations:
+            if point not in combinations and all(joint.holds(point) for joint in self.joint):
                 combinations.append(point)
         return combinations
+
+
+def _same(one: Scalar, other: Scalar) -> bool:
+    """Equality that tells true from 1."""
+    return type(one) is type(other) and one == other
 
 
 def _met(parameter: Parameter, params: Mapping[str, Any]) -> bool:
@@ -123,8 +150,15 @@ def parse(entries: Mapping[str, Any]) -> tuple[Space, list[Problem]]:
     """Read the `space` section. What is wrong is returned, and what is right is in the space all the same."""
     constants: dict[str, Any] = {}
     parameters: list[Parameter] = []
+    joint: list[Joint] = []
     problems: list[Problem] = []
     for key, entry in entries.items():
+        if "," in key:
+            together = _joint(key, entry, problems)
+            if together is not None:
+                joint.append(together)
+                parameters += _columns(together, {*constants, *(p.key for p in parameters)}, key, problems)
+            continue
         if not isinstance(entry, dict):
             if isinstance(entry, list):
                 problems.append(
@@ -138,7 +172,39 @@ def parse(entries: Mapping[str, Any]) -> tuple[Space, list[Problem]]:
         problems += found
         if parameter is not None:
             parameters.append(parameter)
-    return Space(constants, tuple(parameters)), problems
+    return Space(constants, tuple(parameters), tuple(joint)), problems
+
+
+def _joint(key: str, entry: Any, problems: list[Problem]) -> Joint | None:
+    where, keys = f"space.{key}", tuple(name.strip() for name in key.split(","))
+    rows = entry.get("grid") if isinstance(entry, dict) and set(entry) == {"grid"} else None
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
+        problems.append(Problem(where, "keys that are varied together need {grid: [[...], [...]]}, a list a row"))
+        return None
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(keys):
+            problems.append(Problem(where, f"row {number} has {len(row)} values for {len(keys)} keys: {row!r}"))
+            return None
+    return Joint(keys, tuple(tuple(row) for row in rows))
+
+
+def _columns(joint: Joint, known: set[str], where: str, problems: list[Problem]) -> list[Parameter]:
+    """A parameter a key, with the distinct values of its column."""
+    columns = []
+    for key, column in zip(joint.keys, zip(*joint.rows, strict=True), strict=True):
+        values: list[Any] = []
+        for value in column:
+            if not any(_same(value, other) for other in values):
+                values.append(value)
+        distribution = _categorical(values)
+        if key in known:
+            problems.append(Problem(f"space.{where}", f"{key} is given twice in the space: remove one"))
+        elif isinstance(distribution, str):
+            problems.append(Problem(f"space.{where}", f"{key}: {distribution}"))
+        else:
+            columns.append(Parameter(key, "grid", distribution))
+            known.add(key)
+    return columns
 
 
 def _parameter(

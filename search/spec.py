@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,11 +121,12 @@ def parse(content: dict[str, Any], source: str, lines: dict[str, int]) -> tuple[
     model = content.get("model", entries.get("model", FIELDS["model"].default))
     parsed, found = space.parse({"model": model, **{str(key): entry for key, entry in entries.items()}})
     scheduler = sections["scheduler"]
-    if isinstance(scheduler, SchedulerSpec) and "epochs" not in entries:
-        parsed = Space({**parsed.constants, "epochs": scheduler.max_epochs}, parsed.parameters)
+    epochs_given = "epochs" in parsed.keys
+    if isinstance(scheduler, SchedulerSpec) and not epochs_given:
+        parsed = replace(parsed, constants={**parsed.constants, "epochs": scheduler.max_epochs})
     problems += found
     problems += spec_checks.space_problems(parsed)
-    problems += spec_checks.cross_problems(sections, parsed, entries)
+    problems += spec_checks.cross_problems(sections, parsed, epochs_given)
     if problems:
         where = "model" if "model" in content else "space.model"
         return None, [Problem(p.key.replace("space.model", where, 1), p.text) for p in problems]

@@ -48,7 +48,12 @@ def _model_options(parsed: Space, problems: list[Problem]) -> dict[str, set[str]
 
 
 def _no_effect(parameter: space.Parameter, parsed: Space, options: dict[str, set[str]]) -> Problem | None:
-    """A searched key that some trials would ignore: the search would take noise for its effect."""
+    """A searched key that some trials would ignore: the search would take noise for its effect.
+
+    Rows that somebody wrote out (`Space.joint`) are not searched.
+    """
+    if any(parameter.key in joint.keys for joint in parsed.joint):
+        return None
     needs = dict(FIELDS[parameter.key].metadata["when"]) if parameter.key in FIELDS else {}
     if parameter.key in options and set(parsed.possible("model")) - options[parameter.key]:
         needs["model"] = tuple(sorted(options[parameter.key]))
@@ -64,7 +69,7 @@ def _no_effect(parameter: space.Parameter, parsed: Space, options: dict[str, set
     return None
 
 
-def cross_problems(sections: dict[str, Section | None], parsed: Space, entries: dict) -> list[Problem]:
+def cross_problems(sections: dict[str, Section | None], parsed: Space, epochs_given: bool) -> list[Problem]:
     """What is wrong between sections that are right by themselves."""
     problems: list[Problem] = []
     sampler, budget, scheduler, data = (sections[name] for name in ("sampler", "budget", "scheduler", "data"))
@@ -75,7 +80,7 @@ def cross_problems(sections: dict[str, Section | None], parsed: Space, entries: 
             problems.append(
                 Problem("budget.trials", f"is missing: {sampler.name} needs to know how many trials to make")
             )
-    if isinstance(scheduler, SchedulerSpec) and "epochs" in entries:
+    if isinstance(scheduler, SchedulerSpec) and epochs_given:
         longest = max((v for v in parsed.possible("epochs") if isinstance(v, int)), default=0)
         if longest > scheduler.max_epochs:
             problems.append(

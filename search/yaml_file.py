@@ -75,6 +75,37 @@ def _lines(node: yaml.Node | None, prefix: str) -> dict[str, int]:
     if isinstance(node, yaml.MappingNode):
         for key, child in node.value:
             path = f"{prefix}{key.value}"
-            lines[path] = key.start_mark.line + 1
+            for name in (str(key.value), *str(key.value).split(",")):  # keys that are varied together
+                lines[f"{prefix}{name.strip()}"] = key.start_mark.line + 1
             lines |= _lines(child, f"{path}.")
     return lines
+
+
+def with_value(text: str, path: tuple[str, str], new: str) -> str:
+    """A file's text with the value of one key replaced, or the key added to its section; comments stay.
+
+    Args:
+        text: of a file that `read` has accepted.
+        path: section and key; the section is a mapping.
+        new: the value as YAML.
+    """
+    section, key = path
+    root = yaml.compose(text, _Loader)
+    assert isinstance(root, yaml.MappingNode)  # noqa: S101 (for the type checker: `read` has seen to it)
+    entries = {child.value: node for child, node in root.value}.get(section)
+    if not isinstance(entries, yaml.MappingNode) or not entries.value:
+        return f"{text.rstrip()}\n{section}:\n  {key}: {new}\n"
+    for name, node in entries.value:
+        if name.value == key:
+            return f"{text[: name.end_mark.index]}: {new}{text[_end(node) :]}"
+    first = entries.value[0][0].start_mark
+    between = ", " if entries.flow_style else "\n" + " " * first.column
+    return f"{text[: first.index]}{key}: {new}{between}{text[first.index :]}"
+
+
+def _end(node: yaml.Node) -> int:
+    """Where a node's text ends: of a block, where its last part does, not where the next key begins."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last)
+    return node.end_mark.index
