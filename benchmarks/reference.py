@@ -95,7 +95,7 @@ def main() -> None:
 def _run_all(rows: list[Row], options: argparse.Namespace) -> None:
     done = {(r["row"], r["seed"]) for r in results(RESULTS)}
     todo = [(row, seed) for seed in range(options.seeds) for row in rows if (row.id, seed) not in done]
-    threads = max(1, (os.cpu_count() or 1) // options.jobs)
+    threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)
     spawn = multiprocessing.get_context("spawn")
     # A process a run: peak memory is then its own.
     with ProcessPoolExecutor(options.jobs, mp_context=spawn, max_tasks_per_child=1) as pool:
@@ -188,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=3, help="runs a row (default: 3)")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
+    parser.add_argument("--threads", type=int, help="of each run (default: the cores shared out among the jobs)")
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("SEARCH_DATA_DIR", "data")))
     parser.add_argument("--list", action="store_true", help="show the rows and end")
     parser.add_argument("--table", action="store_true", help="only write the tables anew")
