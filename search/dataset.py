@@ -11,7 +11,9 @@ from search.errors import Problem
 from search.sections import DataSpec
 from search.spec import Spec
 from trainables import folder
+from trainables.config import TrainConfig
 from trainables.data import DataError, DataMissing, ImageData, Split, Validation, default_validation, split
+from trainables.enlarge import variants
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def problems(spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:
         key = "data.validation" if str(error).startswith("validation") else "space.train_fraction"
         remedy = "lower space.train_fraction" if "rest of" in str(error) else "raise it"
         return [Problem(key, str(error) if "of its own" in str(error) else f"{error}: {remedy}")]
-    smallest = len(parts[-1].train)
+    enlarged = min(variants(TrainConfig(enlarge=name)) for name in spec.space.possible("enlarge"))
+    smallest = len(parts[-1].train) * enlarged
     if max(batch_sizes) > smallest:
         least = f" at train_fraction {min(fractions):g}" if min(fractions) < 1 else ""
         found.append(

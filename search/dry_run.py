@@ -62,6 +62,8 @@ def _space(spec: Spec) -> Table:
     table = Table(title="Space", title_justify="left", show_header=False, box=None)
     for key, value in spec.space.constants.items():
         table.add_row(f"  {key}", f"{value}")
+    for joint in spec.space.joint:
+        table.add_row(f"  [bold]{', '.join(joint.keys)}[/]", f"together, {len(joint.rows)} rows")
     for parameter in spec.space.parameters:
         table.add_row(f"  [bold]{parameter.key}[/]", parameter.describe())
     return table

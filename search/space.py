@@ -65,12 +65,12 @@ class Joint:
     keys: tuple[str, ...]
     rows: tuple[tuple[Scalar, ...], ...]
 
-    def holds(self, point: Mapping[str, Scalar]) -> bool:
-        """Whether a point is in one of the rows."""
-        return any(
-            all(key in point and _same(point[key], value) for key, value in zip(self.keys, row, strict=True))
-            for row in self.rows
-        )
+    def row_of(self, point: Mapping[str, Scalar]) -> int | None:
+        """The first row that a point is in."""
+        for number, row in enumerate(self.rows):
+            if all(key in point and _same(point[key], value) for key, value in zip(self.keys, row, strict=True)):
+                return number
+        return None
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,9 @@ class Space:
             for parameter, value in zip(parameters, values, strict=True):
                 if _met(parameter, {**self.constants, **point}):
                     point[parameter.key] = value
-            if point not in combinations and all(joint.holds(point) for joint in self.joint):
+            if point not in combinations and all(joint.row_of(point) is not None for joint in self.joint):
                 combinations.append(point)
-        return combinations
+        return sorted(combinations, key=lambda point: [joint.row_of(point) or 0 for joint in self.joint])
 
 
 def _same(one: Scalar, other: Scalar) -> bool:
@@ -159,18 +159,16 @@ def parse(entries: Mapping[str, Any]) -> tuple[Space, list[Problem]]:
                 joint.append(together)
                 parameters += _columns(together, {*constants, *(p.key for p in parameters)}, key, problems)
             continue
-        if not isinstance(entry, dict):
+        if any(key in together.keys for together in joint):
+            problems.append(Problem(f"space.{key}", f"{key} is given twice in the space: remove one"))
+        elif not isinstance(entry, dict):
             if isinstance(entry, list):
                 problems.append(
                     Problem(f"space.{key}", "a list must say how it is searched: {choice: [...]} or {grid: [...]}")
                 )
             else:
                 constants[key] = entry
-            continue
-        found: list[Problem] = []
-        parameter = _parameter(str(key), entry, constants, parameters, found)
-        problems += found
-        if parameter is not None:
+        elif (parameter := _parameter(key, entry, constants, parameters, problems)) is not None:
             parameters.append(parameter)
     return Space(constants, tuple(parameters), tuple(joint)), problems
 
