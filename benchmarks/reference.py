@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def run(row: Row, seed: int, device_name: str, threads: int, data_dir: Path) -> 
     parts = split(data, validation=row.validation, train_fraction=config.train_fraction, seed=seed)
     if row.validate_on is not None:
         watched = np.random.default_rng(seed).permutation(parts.validation)[: row.validate_on]
-        object.__setattr__(parts, "validation", np.sort(watched))
+        parts = replace(parts, validation=np.sort(watched))
     loader = Loader(parts, config, device)
     state = TrainState.create(config, data.input_shape, len(data.classes), device)
     began = time.time()

@@ -66,9 +66,9 @@ def _r2() -> list[Row]:
         "enlarge": "rotate+gamma", "dropout": 0.1,
     }  # fmt: skip
     every_3 = {"decay_interval": 3, "lr_floor": 1e-4, "epochs": 30}
-    short = every_3 | {"epochs": 4, "precision": "bfloat16"}
+    short = every_3 | {"epochs": 3, "precision": "bfloat16"}
     every_10 = {"decay_interval": 10, "epochs": 30}
-    less, floor = "4 of 30 epochs, bfloat16", "the floor (1e-4) is not given"
+    less, floor = "3 of 30 epochs, bfloat16", "the floor (1e-4) is not given"
     return [
         Row("R2/max-3", "max pooling, lr / 10 every 3", base | short | {"pooling": "max"}, "flowers", 81,
             note=f"{less}; {floor}"),
@@ -130,16 +130,16 @@ def _r3() -> list[Row]:
 def _r4() -> list[Row]:
     base = {
         "model": "vgg16", "optimizer": "sgd", "lr": 1e-3, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "constant",
-        "augment": "crop+flip", "normalize": "dataset", "batch_size": 64,
+        "augment": "crop+flip", "normalize": "dataset", "batch_size": 32,
     }  # fmt: skip
-    open_ = "batch size and epochs are not given: 64 and {}"
+    open_ = "batch size and epochs are not given: 32 and {}"
     cpu = {"precision": "bfloat16"}
     rows = [
         Row(f"R4/vgg16-{fraction:.0%}", f"VGG-16, {fraction:.0%} of the training set",
             base | {"train_fraction": fraction, "epochs": epochs} | (cpu if fraction <= 0.1 else {}), "cifar10",
             published, validation="rest", validate_on=500 if fraction <= 0.1 else None, needs_gpu=fraction > 0.1,
             note=open_.format(epochs) + ("; bfloat16" if fraction <= 0.1 else ""))
-        for fraction, epochs, published in ((0.01, 150, 36), (0.1, 40, 72), (0.5, 60, 88), (0.8, 60, 91.2))
+        for fraction, epochs, published in ((0.01, 300, 36), (0.1, 40, 72), (0.5, 60, 88), (0.8, 60, 91.2))
     ]  # fmt: skip
     tuned = {"train_fraction": 0.9, "epochs": 120, "lr": 0.05, "schedule": "step", "decay_interval": 30,
              "decay_factor": 0.2}  # fmt: skip

@@ -4,8 +4,9 @@ from typing import Any
 
 from search.errors import Problem
 from search.spec import Spec
-from trainables.config import FIELDS
+from trainables import network
 from trainables.data import ImageData
+from trainables.errors import ModelError, first_line
 
 
 def problems(spec: Spec, data: ImageData) -> list[Problem]:
@@ -13,51 +14,63 @@ def problems(spec: Spec, data: ImageData) -> list[Problem]:
 
     Pretrained weights are read, or downloaded, if the search asks for them: once, before the workers do.
     """
-    from trainables import network
-    from trainables.errors import ModelError
-
     channels, height, width = data.input_shape
-    shapes = {(channels, size or height, size or width): size for size in spec.space.possible("resize")}
+    shapes = [(channels, size or height, size or width) for size in spec.space.ends("resize")]
+    refitted = True in spec.space.ends("refit_last_layer")
     found: dict[str, Problem] = {}
     for model in spec.models:
-        taken = network.option_names(model)
-        constants = {key: value for key, value in spec.space.fixed(model).items() if key not in FIELDS}
-        searched = [p.key for p in spec.space.parameters if p.key in taken]
-        variants = [{}, *({key: value} for key in searched for value in spec.space.possible(key))]
         for shape in shapes:
-            for variant in variants:
+            for options in _variants(spec, model):
                 try:
-                    _try(model, shape, len(data.classes), constants | variant)
+                    _try(model, shape, len(data.classes), options, refitted)
                 except ModelError as error:
-                    found.setdefault(str(error), Problem(_key(spec, str(error), constants | variant), str(error)))
+                    found.setdefault(str(error), Problem(_key(spec, str(error), options), str(error)))
     return list(found.values())
 
 
-def _try(model: str, shape: tuple[int, int, int], num_classes: int, options: dict[str, Any]) -> None:
+def _variants(spec: Spec, model: str) -> list[dict[str, Any]]:
+    """The options that a model is tried with: its constants, alone and with each end of each range, conditions met."""
+    taken = network.option_names(model)
+    constants = {key: value for key, value in spec.space.constants.items() if key in taken}
+    parameters = {p.key: p for p in spec.space.parameters}
+
+    def needed(key: str) -> dict[str, Any]:
+        """What a parameter's conditions ask for."""
+        conditions = parameters[key].when.items() if key in parameters else ()
+        return {k: v for name, allowed in conditions for k, v in (needed(name) | {name: allowed[0]}).items()}
+
+    variants = [needed(key) | {key: value} for key in parameters if key in taken for value in spec.space.ends(key)]
+    return [constants, *(constants | {k: v for k, v in variant.items() if k in taken} for variant in variants)]
+
+
+def _try(model: str, shape: tuple[int, int, int], num_classes: int, options: dict[str, Any], refitted: bool) -> None:
     """Build a network, and let two images through it.
 
     On torch's meta device it would take no memory, but 7 s: meta kernels import torch._dynamo.
 
     Raises:
-        ModelError: it cannot be built, or does not give a score for each class.
+        ModelError: it cannot be built, does not give a score for each class, or has no last layer to be refitted.
     """
     import torch
 
-    from trainables import network
-    from trainables.errors import ModelError
+    from trainables.refit import last_layer
 
     built = network.build(model, shape, num_classes, options)
     what = f"{model} on images of {shape[2]}x{shape[1]}"
     try:
         with torch.no_grad():
             scores = built.eval()(torch.zeros(2, *shape)).shape
+            if refitted:
+                last_layer(built, torch.zeros(2, *shape))
+    except ModelError as error:
+        raise ModelError(f"{error}: {model} does not") from error
     except (RuntimeError, AssertionError, ValueError, TypeError) as error:
-        raise ModelError(f"{what}: {str(error).splitlines()[0]}; another size can be had with resize") from error
+        raise ModelError(f"{what}: {first_line(error)}; another size can be had with resize") from error
     if scores != (2, num_classes):
         raise ModelError(f"{what} gives {tuple(scores)} for two images, not (2, {num_classes})")
 
 
 def _key(spec: Spec, text: str, options: dict) -> str:
     """The option that the message begins with, or the model."""
-    option = next((f"space.{key}" for key in options if text.startswith(key)), None)
+    option = next((f"space.{key}" for key in (*options, "refit_last_layer") if text.startswith(key)), None)
     return option or ("space.model" if "space.model" in spec.lines else "model")

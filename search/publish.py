@@ -97,7 +97,7 @@ def _register(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource
     cpu = torch.device("cpu")
     state = TrainState.create(config, data.input_shape, len(data.classes), cpu)
     state.load(folder / "checkpoints" / f"{winner.id}.pt", cpu)
-    model = Predictor(state.model, *normalization(data, config)).eval()
+    model = Predictor(state.model, *normalization(data, config), config.resize).eval()
     images = TensorSpec(np.dtype(np.uint8), (-1, *data.input_shape), "images")
     probabilities = TensorSpec(np.dtype(np.float32), (-1, len(data.classes)), "probabilities")
     mlflow.set_tracking_uri(tracker.uri)

@@ -104,6 +104,11 @@ class Space:
             return parameter.values or parameter.extremes
         return (self.constants.get(key, FIELDS[key].default if key in FIELDS else None),)
 
+    def ends(self, key: str) -> tuple[Any, ...]:
+        """Every choice of a hyperparameter, or both ends of its range; the one value that it has elsewhere."""
+        parameter = next((p for p in self.parameters if p.key == key), None)
+        return self.possible(key) if parameter is None else parameter.extremes
+
     def fixed(self, model: str) -> dict[str, Any]:
         """The constants that one model's runs have: hyperparameters, and options that this model takes."""
         taken = network.option_names(model)

@@ -93,7 +93,10 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
     """
     content, lines = yaml_file.read(path)
     content = _expanded(content)
-    problems = [p for override in overrides if (p := _override(content, override))]
+    problems = []
+    for override in overrides:
+        problems += [p] if (p := _override(content, override)) else []
+        content = _expanded(content)
     if not problems:
         spec, problems = parse(content, str(path), lines)
     if problems:

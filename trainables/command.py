@@ -1,7 +1,9 @@
 """The command line of `python -m trainables.train`: one run, with torch, torchvision and numpy alone."""
 
 import argparse
+import contextlib
 import inspect
+import json
 import os
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import torch
 import trainables.datasets
 from trainables import folder
 from trainables.config import FIELDS, TrainConfig
-from trainables.data import DataError, ImageData, split
+from trainables.data import DataError, ImageData, default_validation, split
 from trainables.evaluate import evaluate
 from trainables.loader import Loader
 from trainables.state import TrainState
@@ -28,11 +30,12 @@ def main() -> None:
 
 
 def _run(arguments: dict) -> None:
-    config = TrainConfig(**{name: arguments[name] for name in FIELDS})
+    config = TrainConfig(**{name: arguments[name] for name in FIELDS}, model_options=dict(arguments["option"]))
     torch.set_num_threads(arguments["threads"])
     device = arguments["device"]
     data = _load(arguments)
-    parts = split(data, validation=arguments["validation"], train_fraction=config.train_fraction, seed=0)
+    validation = default_validation(data) if arguments["validation"] is None else arguments["validation"]
+    parts = split(data, validation=validation, train_fraction=config.train_fraction, seed=0)
     loader = Loader(parts, config, device)
     state = TrainState.create(config, data.input_shape, len(data.classes), device)
     print(f"{config.model} on {data.name}: {loader.n_train:,} images, {device}", flush=True)
@@ -64,8 +67,21 @@ def _name(text: str) -> str:
     return text
 
 
-def _validation(text: str) -> float | None:
-    return None if text == "test" else float(text)
+def _validation(text: str) -> float | str:
+    try:
+        return text if text in ("own", "rest", "test") else float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a part such as 0.1, own, rest or test, not {text!r}") from error
+
+
+def _option(text: str) -> tuple[str, object]:
+    """`KEY=VALUE`, the value a number, true or false where it reads as one."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"must be KEY=VALUE, such as pooling=average, not {text!r}")
+    with contextlib.suppress(json.JSONDecodeError):
+        return key, json.loads(value)
+    return key, value
 
 
 def _threads(text: str) -> int:
@@ -88,7 +104,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=_name, help="of --data image_folder: its folder under --data-dir")
     parser.add_argument("--image-size", type=int, help="of --data image_folder: resize to so many pixels a side")
     parser.add_argument(
-        "--validation", type=_validation, default=0.1, help="part of each class set aside, or 'test' (default: 0.1)"
+        "--validation",
+        type=_validation,
+        help="part of each class set aside, or own, rest, test (default: the data set's own, else 0.1)",
+    )
+    parser.add_argument(
+        "--option",
+        type=_option,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the model: pooling=average",
     )
     parser.add_argument("--test", action="store_true", help="score the test set at the end")
     parser.add_argument("--device", type=_device, default="cuda" if torch.cuda.is_available() else "cpu")

@@ -169,7 +169,7 @@ def problem(name: str, value: Any) -> str | None:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
-        return f"must be {_KINDS[kind]}, not {value!r}"
+        return f"must be {KINDS[kind]}, not {value!r}"
     if "parts" in spec.metadata:
         return _parts_problem(str(value), spec.metadata["parts"])
     if "names" in spec.metadata and value not in spec.metadata["names"]:
@@ -179,7 +179,7 @@ def problem(name: str, value: Any) -> str | None:
     return None
 
 
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
 
 
 def _bounds_problem(value: Any, low: float, high: float, open_low: bool) -> str | None:

@@ -81,6 +81,8 @@ def split(data: ImageData, *, validation: Validation, train_fraction: float, see
         DataError: a class would have no training or no validation image, a part is none, or the data set
             has no validation set of its own.
     """
+    if isinstance(validation, str) and validation not in ("own", "rest", "test"):
+        raise DataError(f"validation must be a part, own, rest or test, not {validation!r}")
     if not isinstance(validation, str) and not 0 < validation < 1:
         raise DataError(f"validation must be between 0 and 1, not {validation:g}")
     if not 0 < train_fraction <= 1:

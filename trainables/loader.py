@@ -91,7 +91,7 @@ class Loader:
 
 def prepared(images: torch.Tensor, offset: torch.Tensor, scale: torch.Tensor, resize: int) -> torch.Tensor:
     """What a network is given: uint8 images [B, C, H, W] (0..255) resized (bilinear) and normalised, float32."""
-    values = images.float()
+    values = images.to(torch.float32, copy=True)
     if resize:
         # Without antialias enlarging is the same, and shrinking would drop pixels.
         values = F.interpolate(values, (resize, resize), mode="bilinear", antialias=True)

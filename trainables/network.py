@@ -10,7 +10,8 @@ from torch import nn
 import trainables.libraries
 import trainables.models
 from trainables import folder
-from trainables.errors import ModelError
+from trainables.config import KINDS
+from trainables.errors import ModelError, first_line
 
 Builder = Callable[..., nn.Module]
 """`build(input_shape, num_classes, *, options...)`"""
@@ -51,8 +52,18 @@ def build(name: str, input_shape: tuple[int, int, int], num_classes: int, option
         UnknownName: no such network.
     """
     make = builder(name)
+    signature = inspect.signature(make)
     try:
-        inspect.signature(make).bind(input_shape, num_classes, **options)
+        signature.bind(input_shape, num_classes, **options)
     except TypeError as error:
         raise ModelError(f"{name}: {error}") from error
-    return make(input_shape, num_classes, **options)
+    for key, value in options.items():
+        kind = signature.parameters[key].annotation
+        if kind in KINDS and type(value) is not kind and not (kind is float and type(value) is int):
+            raise ModelError(f"{key} must be {KINDS[kind]}, not {value!r}")
+    try:
+        return make(input_shape, num_classes, **options)
+    except ModelError:
+        raise
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:  # torch's, of a value that cannot be
+        raise ModelError(f"{first_line(error)} ({name})") from error

@@ -54,11 +54,12 @@ class StochasticPool2d(nn.Module):
         for window in windows:
             total += window
         threshold = torch.rand_like(total).mul_(total)
-        running, passed = torch.zeros_like(total), torch.zeros_like(total, dtype=torch.uint8)
+        counts = torch.uint8 if k * k < 256 else torch.int32
+        running, passed = torch.zeros_like(total), torch.zeros_like(total, dtype=counts)
         for window in windows:
             running += window
-            passed += running <= threshold
-        # Of a window of zeros all are passed, as by rounding, rarely, of others: any of its places will do.
+            passed += ~(running > threshold)
+        # Of a window of zeros, or with a NaN, all are passed, as by rounding, rarely, of others: any place will do.
         middle = (k - 1) // 2
         within = torch.tensor([i * x.shape[3] + j for i, j in [*offsets, (middle, middle)]], device=x.device)
         top = torch.arange(rows, device=x.device)[:, None] * self.stride - self.padding

@@ -7,8 +7,9 @@ from torch import nn
 from trainables.errors import ModelError
 from trainables.loader import Loader
 
-RIDGE = 1e-6
-"""Of the mean of the Gram matrix's diagonal: features that are always 0 would make it singular."""
+RIDGE, LEAST = 1e-6, 1e-12
+"""Added to the Gram matrix's diagonal: this part of its mean, and no less than that. Features that are always 0 would
+make the matrix singular."""
 
 
 @torch.no_grad()
@@ -20,39 +21,41 @@ def refit_last_layer(model: nn.Module, loader: Loader) -> None:
     Raises:
         ModelError: the model does not end in a linear layer.
     """
-    head, n_classes = last_linear(model), len(loader.split.data.classes)
-    inputs: list[torch.Tensor] = []
-    handle = head.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
-    width = head.in_features + (head.bias is not None)
-    gram = torch.zeros(width, width, dtype=torch.float64, device=loader.device)
-    targets = torch.zeros(width, n_classes, dtype=torch.float64, device=loader.device)
     model.eval()
-    try:
-        for images, labels in loader.training_in_order():
-            outputs = model(images)
-            if outputs.shape[1] != head.out_features:
-                raise ModelError("refit_last_layer needs a model that ends in a linear layer")
-            features = inputs.pop().double()
-            if head.bias is not None:
-                features = torch.cat([features, features.new_ones(len(features), 1)], 1)
-            gram += features.T @ features
-            targets += features.T @ F.one_hot(labels, n_classes).double()
-    finally:
-        handle.remove()
-    gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+    n_classes = len(loader.split.data.classes)
+    gram = targets = torch.zeros((), dtype=torch.float64, device=loader.device)
+    for images, labels in loader.training_in_order():
+        head, inputs = last_layer(model, images)
+        features = inputs.double()
+        if head.bias is not None:
+            features = torch.cat([features, features.new_ones(len(features), 1)], 1)
+        gram = gram + features.T @ features
+        targets = targets + features.T @ F.one_hot(labels, n_classes).double()
+    gram.diagonal().add_((RIDGE * gram.diagonal().mean()).clamp_min(LEAST))
     solution = torch.linalg.solve(gram, targets).T
     head.weight.copy_(solution[:, : head.in_features])
     if head.bias is not None:
         head.bias.copy_(solution[:, -1])
 
 
-def last_linear(model: nn.Module) -> nn.Linear:
-    """The last linear layer in the order of the modules.
+def last_layer(model: nn.Module, images: torch.Tensor) -> tuple[nn.Linear, torch.Tensor]:
+    """The linear layer whose outputs are the model's, and what it is given for these images: float [B, features].
 
     Raises:
         ModelError: there is none.
     """
     layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not layers:
-        raise ModelError("refit_last_layer needs a model that ends in a linear layer")
-    return layers[-1]
+        raise ModelError(NO_LINEAR)
+    seen: list[torch.Tensor] = []
+    handle = layers[-1].register_forward_hook(lambda _, args, output: seen.extend([args[0], output]))
+    try:
+        outputs = model(images)
+    finally:
+        handle.remove()
+    if len(seen) != 2 or not torch.equal(seen[1], outputs):
+        raise ModelError(NO_LINEAR)
+    return layers[-1], seen[0]
+
+
+NO_LINEAR = "refit_last_layer needs a model that ends in a linear layer"

@@ -1,7 +1,8 @@
 """Changes to whole batches of images, each image by an amount of its own.
 
 All take and return uint8 images [B, H, W, C], and agree with the functions of the same meaning in
-`torchvision.transforms.v2.functional`, which take one amount for a whole batch, to one grey level.
+`torchvision.transforms.v2.functional`, which take one amount for a whole batch, to one grey level (to two where
+contrast or saturation fall below a half: torchvision rounds down in between).
 """
 
 import torch
@@ -61,7 +62,7 @@ def _affine(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     a, b, c, d, e, f = matrices.T[..., None, None]
     places = torch.stack([(a * x + b * y[:, None] + c) * 2 / width, (d * x + e * y[:, None] + f) * 2 / height], -1)
     pixels = images.permute(0, 3, 1, 2).float()
-    return _to_bytes(F.grid_sample(pixels, places, align_corners=False)).permute(0, 2, 3, 1)
+    return _to_bytes(F.grid_sample(pixels, places, align_corners=False)).permute(0, 2, 3, 1).contiguous()
 
 
 def _blended(images: torch.Tensor, other: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:

@@ -112,7 +112,7 @@ def undisturbed(search: Search, record: TrialRecord, tmp_path: Path) -> list[dic
     checkpoint = str(tmp_path / f"{record.id}.pt")
     run = TrialRun(Task(record.id, record.params, data, checkpoint, 1, score_test=record.phase == "confirm"))
     results = [run.step() for _ in record.epochs]
-    return [{k: v for k, v in result.items() if k not in TIMED} for result in results]
+    return [{k: v for k, v in result.items() if k not in TIMED | {"finished"}} for result in results]
 
 
 @pytest.fixture(scope="module")

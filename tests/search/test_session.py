@@ -19,13 +19,15 @@ EPOCHS = 4
 NAN, INF = math.nan, math.inf
 
 
-def epoch(number: int, accuracy: float = 0.5, **others: float) -> dict[str, float]:
+def epoch(number: int, accuracy: float = 0.5, *, length: int = EPOCHS, **others: float) -> dict[str, float]:
+    """What a worker reports of a trial that trains for so many epochs."""
     return {
         "epoch": number,
         "train_loss": 1.0,
         "train_accuracy": 0.5,
         "val_loss": 1.0,
         "val_accuracy": accuracy,
+        "finished": number >= length,
         **others,
     }
 
@@ -181,9 +183,50 @@ def test_the_outcome_follows_from_the_epochs(journal, history, outcome, reason):
 def test_a_completed_trial_may_have_a_length_of_its_own(journal):
     session = begin(journal, ListProposer([Proposal("short", 0, {"epochs": 2})], journal))
     session.next()
-    assert session.report("short", epoch(1))
-    assert not session.report("short", epoch(2))
+    assert session.report("short", epoch(1, length=2))
+    assert not session.report("short", epoch(2, length=2))
     assert journal.records["short"].outcome is Outcome.COMPLETED
+    assert journal.records["short"].reason == ""
+
+
+@pytest.mark.parametrize("rungs", [(), (2,)], ids=["between rungs", "at a rung it would be stopped at"])
+def test_a_trial_that_stops_early_by_itself_is_completed(journal, rungs):
+    proposer = Made()
+    session = begin(journal, proposer, rungs=rungs)
+    for _ in range(2):
+        run_through(session, accuracy=0.9)
+    id = session.next().id
+    assert session.report(id, epoch(1, 0.1))
+    assert not session.report(id, epoch(2, 0.1, length=2))
+    record = journal.records[id]
+    assert record.outcome is Outcome.COMPLETED
+    assert record.reason == "early stopping at epoch 2"
+    assert sorted(record.epochs) == [1, 2]
+    assert proposer.ended[-1] == (id, Outcome.COMPLETED)
+
+
+def test_the_length_of_a_trial_is_for_its_worker_to_know(journal):
+    """The session does not count epochs: that would be a second opinion on when a trial is over."""
+    session = begin(journal)
+    id = session.next().id
+    for number in range(1, EPOCHS + 1):
+        assert session.report(id, epoch(number, length=EPOCHS + 1))
+    assert not session.report(id, epoch(EPOCHS + 1, length=EPOCHS + 1))
+
+
+def test_what_is_written_down_of_an_epoch_are_its_metrics_alone(journal):
+    proposer = Made()
+    session = begin(journal, proposer)
+    id = run_through(session)
+    for metrics in journal.records[id].epochs.values():
+        assert set(metrics) == set(epoch(1)) - {"finished"}
+
+
+def test_a_trial_that_diverges_in_its_last_epoch_has_not_completed(journal):
+    session = begin(journal)
+    id = session.next().id
+    assert not session.report(id, epoch(1, train_loss=NAN, length=1))
+    assert journal.records[id].outcome is Outcome.DIVERGED
 
 
 def test_the_smaller_value_goes_on_where_the_objective_is_minimised(journal):
@@ -344,7 +387,8 @@ def test_an_epoch_that_was_written_down_but_not_decided_on_is_decided_when_it_co
     session = begin(journal, rungs=(1,))
     run_through(session, 0.9)
     id = session.next().id
-    journal.append("epoch", id=id, metrics=epoch(1, 0.1))  # and here the driver was killed
+    written = {name: value for name, value in epoch(1, 0.1).items() if name != "finished"}
+    journal.append("epoch", id=id, metrics=written)  # and here the driver was killed
     again = begin(reopened(journal), rungs=(1,))
     assert again.next().id == id
     assert not again.report(id, epoch(1, 0.1))
@@ -378,8 +422,8 @@ def test_a_resumed_session_decides_at_a_rung_as_one_that_was_never_ended(journal
     lengths = [*(length for *_, length in history), EPOCHS]
     proposals = [Proposal(f"t{n}", n, {"epochs": length}) for n, length in enumerate(lengths)]
     session = begin(journal, ListProposer(proposals, journal), rungs=(1,), factor=2, concurrent=10)
-    for value, others, _ in history:
-        session.report(session.next().id, epoch(1, value, **others))
+    for value, others, length in history:
+        session.report(session.next().id, epoch(1, value, length=length, **others))
     last = session.next().id
     killed_here = journal.path.read_bytes()
     uninterrupted = session.report(last, epoch(1, accuracy))

@@ -119,10 +119,10 @@ def unlucky(monkeypatch: pytest.MonkeyPatch):
     """Training fails in every trial with a batch size of 64."""
     original = trainables.train.train_step
 
-    def step(state, images, labels, autocast):
+    def step(config, state, images, labels):
         if len(labels) == 64:
             raise RuntimeError("no luck")
-        return original(state, images, labels, autocast)
+        return original(config, state, images, labels)
 
     monkeypatch.setattr(trainables.train, "train_step", step)
 

@@ -134,6 +134,49 @@ def write_cifar10_folders(root: Path, parts: dict[str, Part], seed: int = 0) -> 
     return place
 
 
+DIGITS_MAT = {"train": ("X", "y"), "validation": ("Xvalid", "yvalid"), "test": ("Xtest", "ytest")}
+"""The published names of the matrices."""
+
+
+def digits_mat_parts(per_class: int = 3) -> dict[str, Part]:
+    """Grey 16 x 16 images of ten digits, every image another, in three parts."""
+    return {part: made_part(10, per_class, seed, 16, 1) for seed, part in enumerate(DIGITS_MAT)}
+
+
+def digits_mat_content(parts: dict[str, Part]) -> dict[str, np.ndarray]:
+    """The matrices as published: a row an image, column by column; labels 1 to 10, of which 10 is the digit 0."""
+    content = {}
+    for part, (images, labels) in parts.items():
+        pixels, numbers = DIGITS_MAT[part]
+        content[pixels] = np.stack([image[:, :, 0].flatten(order="F") for image in images])
+        content[numbers] = np.where(labels == 0, 10, labels).astype(np.uint8)[:, None]
+    return content
+
+
+def write_digits_mat(root: Path, content: dict[str, np.ndarray], place: str = "digits/digits.mat") -> Path:
+    from scipy.io import savemat
+
+    path = root / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    savemat(path, content)
+    return path
+
+
+def write_flowers(root: Path, size: int = 32) -> Path:
+    """`flowers/train_data/<class>/*.jpg` and `flowers/test_data/<class>/*.jpg`"""
+    from PIL import Image
+
+    for part, per_class, seed in (("train_data", 4, 1), ("test_data", 2, 2)):
+        for i, (image, label) in enumerate(zip(*made_part(3, per_class, seed, size), strict=True)):
+            path = root / "flowers" / part / FLOWERS[label] / f"{i}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    return root / "flowers"
+
+
+FLOWERS = ("daisy", "dandelion", "rose")
+
+
 def _cifar10(root: Path) -> dict[str, Any]:
     write_cifar10_parquet(root, cifar10_parts())
     return {}
@@ -141,6 +184,16 @@ def _cifar10(root: Path) -> dict[str, Any]:
 
 def _digits(root: Path) -> dict[str, Any]:
     return {}  # ships inside scikit-learn
+
+
+def _digits_mat(root: Path) -> dict[str, Any]:
+    write_digits_mat(root, digits_mat_content(digits_mat_parts()))
+    return {}
+
+
+def _flowers(root: Path) -> dict[str, Any]:
+    write_flowers(root)
+    return {}
 
 
 def _image_folder(root: Path) -> dict[str, Any]:
@@ -153,6 +206,8 @@ def _image_folder(root: Path) -> dict[str, Any]:
 MAKERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "cifar10": _cifar10,
     "digits": _digits,
+    "digits_mat": _digits_mat,
+    "flowers": _flowers,
     "image_folder": _image_folder,
 }
 """By file name in trainables/datasets: writes a tiny instance under a root, returns what else `load` needs."""

@@ -1,6 +1,7 @@
 """What every file in trainables/models and trainables/datasets has to keep to."""
 
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ import trainables.datasets
 import trainables.models
 from trainables import folder
 from trainables.config import TrainConfig
-from trainables.data import ImageData
+from trainables.data import ImageData, default_validation, split
 from trainables.state import TrainState
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
-models = pytest.mark.parametrize("name", folder.names(trainables.models))
-shapes = pytest.mark.parametrize("shape", [(1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 64, 64)], ids=str)
+NAMES = folder.names(trainables.models)
+SHAPES = ((1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 64, 64))
+models = pytest.mark.parametrize("name", NAMES)
 
 
 def build(name: str, shape: tuple[int, int, int] = (3, 32, 32), num_classes: int = 7) -> torch.nn.Module:
@@ -26,19 +28,53 @@ def build(name: str, shape: tuple[int, int, int] = (3, 32, 32), num_classes: int
     return folder.module(trainables.models, name).build(shape, num_classes)
 
 
-@models
-@shapes
-def test_a_model_gives_a_score_for_each_class(name, shape):
-    assert build(name, shape)(torch.rand(2, *shape)).shape == (2, 7)
+@pytest.fixture(
+    scope="module",
+    params=itertools.product(NAMES, SHAPES),
+    ids=lambda param: f"{param[0]}-{'x'.join(map(str, param[1]))}",
+)
+def built(request) -> tuple[torch.nn.Module, tuple[int, int, int]]:
+    """A model and the shape it is for; built once for all tests that take both."""
+    name, shape = request.param
+    return build(name, shape), shape
 
 
-@models
-@shapes
-def test_gradient_reaches_every_parameter(name, shape):
-    model = build(name, shape)
-    F.cross_entropy(model(torch.randn(16, *shape)), torch.arange(16) % 7).backward()
+@torch.no_grad()
+def test_a_model_gives_a_finite_score_for_each_class(built):
+    model, shape = built
+    for mode in (True, False):
+        scores = model.train(mode)(torch.randn(2, *shape))
+        assert scores.shape == (2, 7)
+        assert scores.isfinite().all()
+
+
+def test_gradient_reaches_every_parameter(built):
+    model, shape = built
+    model.train().zero_grad()
+    F.cross_entropy(model(torch.randn(3, *shape)), torch.arange(3)).backward()
     without = [key for key, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()]
     assert without == []
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+@torch.no_grad()
+def test_in_evaluation_an_image_is_judged_by_itself_and_always_the_same(built):
+    model, shape = built
+    images = torch.rand(2, *shape)
+    before = {key: tensor.clone() for key, tensor in model.eval().state_dict().items()}
+    together = model(images)
+    assert torch.allclose(together[:1], model(images[:1]), atol=1e-4)
+    torch.rand(5)  # whatever else draws from the global generator
+    assert torch.equal(together, model(images))
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+
+
+@models
+@torch.no_grad()
+def test_plain_images_give_finite_scores_in_training(name):
+    model = build(name).train()
+    for images in (torch.zeros(2, 3, 32, 32), torch.full((2, 3, 32, 32), -3.0)):
+        assert model(images).isfinite().all()
 
 
 @models
@@ -91,8 +127,12 @@ def data(made) -> ImageData:
     return made()
 
 
-def parts(data: ImageData):
-    return (data.train_images, data.train_labels), (data.test_images, data.test_labels)
+def parts(data: ImageData) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test set, and the validation set of a data set that has one of its own."""
+    found = [(data.train_images, data.train_labels), (data.test_images, data.test_labels)]
+    if data.validation_labels is not None:
+        found.append((data.validation_images, data.validation_labels))
+    return found
 
 
 def test_a_data_set_is_bytes_channels_last_and_whole_numbers(data):
@@ -106,7 +146,25 @@ def test_a_data_set_is_bytes_channels_last_and_whole_numbers(data):
     assert data.train_images.shape[1:] == (height, width, channels)
 
 
-def test_every_class_is_in_train_and_test_and_no_other_label(data):
+def test_a_validation_set_of_its_own_is_there_as_a_whole_or_not_at_all(data):
+    assert (data.validation_images is None) == (data.validation_labels is None)
+
+
+def test_no_image_is_in_two_parts(data):
+    held = [{image.tobytes() for image in images} for images, _ in parts(data)]
+    assert not [one & other for one, other in itertools.combinations(held, 2) if one & other]
+
+
+def test_a_data_set_is_validated_on_its_own_validation_set_if_it_has_one(data):
+    own = data.validation_labels is not None
+    assert (default_validation(data) == "own") is own
+    fitting = split(data, validation="own" if own else 0.5, train_fraction=1, seed=0)
+    assert fitting.validation_part == ("validation" if own else "train")
+    assert len(fitting.train) + (0 if own else len(fitting.validation)) == len(data.train_labels)
+    assert not own or len(fitting.validation) == len(data.validation_labels)
+
+
+def test_every_class_is_in_every_part_and_no_other_label(data):
     for _, labels in parts(data):
         assert set(labels.tolist()) == set(range(len(data.classes)))
     assert len(set(data.classes)) == len(data.classes)

@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,13 +114,45 @@ def test_writing_into_a_loaded_array_leaves_the_cache_alone(tmp_path, cache):
 
 
 def test_a_channel_that_never_varies_has_no_zero_deviation(tmp_path, cache):
-    from dataclasses import replace
-
     data = cached(
         "flat", [tmp_path / "source"], lambda: replace(made(), train_images=np.full((6, 4, 4, 3), 255, np.uint8))
     )
     assert data.mean == pytest.approx([1, 1, 1])
     assert all(0 < s < 1e-3 for s in data.std)
+
+
+def with_validation(pixels: int = 7):
+    """A data set with a validation set of its own."""
+    return replace(
+        made(), validation_images=np.full((3, 4, 4, 3), pixels, np.uint8), validation_labels=np.array([0, 1, 1])
+    )
+
+
+def test_a_validation_set_of_its_own_is_kept(tmp_path, cache):
+    decoded = with_validation()
+    for _ in range(2):  # decoded, then from the cache
+        data = cached("made", [tmp_path / "source"], lambda: decoded)
+        assert_whole(data)
+        assert np.array_equal(data.validation_images, decoded.validation_images)
+        assert np.array_equal(data.validation_labels, decoded.validation_labels)
+        assert data.input_shape == (3, 4, 4)
+
+
+@pytest.mark.usefixtures("cache")
+def test_without_one_there_is_none(tmp_path):
+    data = load(tmp_path)
+    assert data.validation_images is None
+    assert data.validation_labels is None
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_fingerprint_covers_the_validation_set(tmp_path):
+    contents = (made(), with_validation(), with_validation(8))
+    fingerprints = {
+        cached(f"made {i}", [tmp_path / "source"], lambda: content).fingerprint  # noqa: B023 (called at once)
+        for i, content in enumerate(contents)
+    }
+    assert len(fingerprints) == 3
 
 
 def test_the_canonical_order_is_that_of_the_contents():

@@ -1,13 +1,17 @@
 """Training on a GPU: mixed precision, the CPU's batches, going on from a saved state."""
 
+import math
+
 import pytest
 import torch
 from made_data import made_split
 
-from trainables.config import TrainConfig
+from trainables.config import AUGMENTATIONS, TrainConfig
 from trainables.loader import Loader
+from trainables.pooling import StochasticPool2d
+from trainables.precision import autocast_for
 from trainables.state import TrainState
-from trainables.train import autocast_for, train
+from trainables.train import train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -22,13 +26,65 @@ def run(split, config: TrainConfig, device: torch.device = GPU):
     return loader, state, train(config, loader, state)
 
 
-def test_a_gpu_is_given_the_batches_of_the_cpu():
-    split, config = made_split(), TrainConfig(augment="flip+crop", batch_size=16)
+@pytest.mark.parametrize(
+    ("params", "levels"),
+    [
+        ({"augment": "flip+crop"}, 0),
+        ({"augment": "rotate+shift+scale"}, 3),
+        ({"augment": "gamma+jitter"}, 4),
+        ({"enlarge": "rotate+gamma"}, 1),
+        ({"resize": 24}, 0),
+    ],
+    ids=str,
+)
+def test_a_gpu_is_given_the_batches_of_the_cpu(params, levels):
+    """To within the grey levels by which rounding may differ, one a change of the image."""
+    split, config = made_split(), TrainConfig.of({"batch_size": 16, "normalize": "none", **params})
     for epoch in range(2):
         batches = [list(run(split, config, device)[0].training(epoch)) for device in (CPU, GPU)]
         for (images, labels), (on_gpu, gpu_labels) in zip(*batches, strict=True):
-            torch.testing.assert_close(on_gpu.cpu(), images)
+            torch.testing.assert_close(on_gpu.cpu(), images, atol=levels / 255 + 1e-5, rtol=0)
             assert torch.equal(gpu_labels.cpu(), labels)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"model": "cnn_sp", "clip_norm": 1.0},
+        {"loss": "squared_error", "refit_last_layer": True},
+        {"early_stopping": "val_loss", "augment": "+".join(AUGMENTATIONS)},
+        {"enlarge": "rotate+gamma", "batch_size": 256, "resize": 20, "model": "mlp"},
+    ],
+    ids=str,
+)
+def test_every_choice_of_training_runs_on_a_gpu(params):
+    *_, last = run(made_split(), TrainConfig.of({"epochs": 2, "batch_size": 16, **params}))[2]
+    assert math.isfinite(last.train_loss)
+    assert math.isfinite(last.val_loss)
+
+
+@pytest.mark.parametrize("model", ["lenet", "cnn_sp"])
+def test_a_diverged_run_ends_on_a_gpu(model):
+    config = TrainConfig(model=model, optimizer="sgd", lr=1e20, schedule="constant", epochs=3, batch_size=16)
+    *_, last = run(made_split(), config)[2]
+    assert last.epoch < 3
+    assert not math.isfinite(last.train_loss)
+
+
+def test_the_last_layer_is_fitted_alike_on_both():
+    params = {"model": "mlp", "depth": 0, "resize": 4, "epochs": 1, "refit_last_layer": True, "precision": "float32"}
+    split, config = made_split(), TrainConfig.of(params)
+    losses = [[m.val_loss for m in run(split, config, device)[2]] for device in (CPU, GPU)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+
+
+def test_stochastic_pooling_is_the_same_in_evaluation_and_draws_from_its_windows_in_training():
+    x = torch.randn(4, 3, 9, 9, generator=torch.Generator().manual_seed(0)).relu()
+    pooling = StochasticPool2d(3, 3)
+    windows = x.unfold(2, 3, 3).unfold(3, 3, 3).flatten(4)
+    drawn = pooling(x.to(GPU)).cpu()
+    assert (windows == drawn[..., None]).any(-1).all()
+    torch.testing.assert_close(pooling.eval()(x.to(GPU)).cpu(), pooling(x))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "auto"])

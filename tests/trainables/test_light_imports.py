@@ -20,6 +20,7 @@ NOT_NEEDED = (
     "scipy",
     "search",
     "sklearn",
+    "timm",
     "yaml",
 )
 MODULES = [
@@ -41,6 +42,7 @@ assert not loaded, f"imported by trainables: {{loaded}}"
 def test_nothing_else_is_loaded():
     assert "trainables.datasets.cifar10" in MODULES
     assert "trainables.models.lenet" in MODULES
+    assert "trainables.libraries.timm" in MODULES
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -5,7 +5,7 @@ import math
 import multiprocessing
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -13,8 +13,19 @@ from made_data import made_split, weights
 from other_processes import KILLED_IN_EPOCH, TRAINING, train_twice, unmeasured, wait_until
 
 import trainables.models
-from trainables.config import AUGMENTATIONS, NORMALIZATIONS, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig
+from trainables.config import (
+    AUGMENTATIONS,
+    EARLY_STOPPING,
+    ENLARGEMENTS,
+    LOSSES,
+    NORMALIZATIONS,
+    OPTIMIZERS,
+    PRECISIONS,
+    SCHEDULES,
+    TrainConfig,
+)
 from trainables.loader import Loader
+from trainables.precision import autocast_for
 from trainables.state import TrainState
 from trainables.train import train
 
@@ -44,13 +55,26 @@ def other(tmp_path_factory):
     process.join()
 
 
+TOLD = """
+import torch.nn as nn
+
+def build(input_shape, num_classes):
+    model = nn.Linear(1, num_classes)
+    model.told = input_shape
+    return model
+"""
+
+
 @pytest.fixture
-def with_dropout(tmp_path, monkeypatch):
-    """A model file of the user's own, with all that has a state or draws random numbers."""
-    (tmp_path / "with_dropout.py").write_text(WITH_DROPOUT)
+def own_models(tmp_path, monkeypatch):
+    """Model files of the user's own: one has all that has a state or draws random numbers."""
+    sources = {"with_dropout": WITH_DROPOUT, "told": TOLD}
+    for name, source in sources.items():
+        (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.setattr(trainables.models, "__path__", [*trainables.models.__path__, str(tmp_path)])
-    yield "with_dropout"
-    sys.modules.pop("trainables.models.with_dropout", None)
+    yield
+    for name in sources:
+        sys.modules.pop(f"trainables.models.{name}", None)
 
 
 def fresh(config: TrainConfig) -> TrainState:
@@ -123,6 +147,13 @@ def test_training_learns():
         *({"augment": name} for name in ("none", *AUGMENTATIONS, "+".join(AUGMENTATIONS))),
         *({"normalize": name} for name in NORMALIZATIONS),
         *({"precision": name} for name in PRECISIONS),
+        *({"loss": name} for name in LOSSES),
+        *({"early_stopping": name} for name in EARLY_STOPPING),
+        *({"enlarge": name, "model": "mlp", "resize": 4} for name in ("none", *ENLARGEMENTS)),
+        {"label_smoothing": 0.2, "clip_norm": 0.1},
+        {"refit_last_layer": True},
+        {"resize": 20},
+        {"model": "cnn_sp"},
         {"optimizer": "sgd", "momentum": 0.5, "nesterov": True},
         {"lr": 1, "optimizer": "sgd", "momentum": 0, "weight_decay": 0, "train_fraction": 1},
     ],
@@ -140,6 +171,7 @@ def test_every_name_trains(params):
 
 def test_bfloat16_is_close_to_single_precision_and_not_the_same():
     single, mixed = (curve(TrainConfig(epochs=3, batch_size=16, precision=p)) for p in ("float32", "bfloat16"))
+    assert mixed[0]["train_loss"] != single[0]["train_loss"]
     assert mixed[-1]["val_loss"] != single[-1]["val_loss"]
     assert mixed[-1]["val_loss"] == pytest.approx(single[-1]["val_loss"], rel=0.1)
     state = fresh(TrainConfig(precision="bfloat16"))
@@ -152,14 +184,28 @@ def test_a_run_repeated_is_the_same(optimizer):
     assert curve(config) == curve(config)
 
 
+def test_auto_is_single_precision_on_a_cpu():
+    with autocast_for(TrainConfig(precision="auto"), CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.float32
+    with autocast_for(TrainConfig(precision="bfloat16"), CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.bfloat16
+
+
 def test_another_seed_gives_another_run():
     one, other = (curve(TrainConfig.of({**TRAINING, "epochs": 1, "seed": seed})) for seed in (1, 2))
     assert one[0]["train_loss"] != other[0]["train_loss"]
 
 
+@pytest.mark.usefixtures("own_models")
+@pytest.mark.parametrize(("resize", "shape"), [(0, (3, 10, 20)), (8, (3, 8, 8))])
+def test_a_model_is_told_the_shape_of_the_images_it_will_get(resize, shape):
+    assert TrainState.create(TrainConfig(model="told", resize=resize), (3, 10, 20), 5, CPU).model.told == shape
+
+
+@pytest.mark.usefixtures("own_models")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("model", ["lenet", "with_dropout"])
-def test_a_run_gone_on_with_is_the_same(tmp_path, with_dropout, model, optimizer):
+def test_a_run_gone_on_with_is_the_same(tmp_path, model, optimizer):
     config = TrainConfig.of({**TRAINING, "model": model, "optimizer": optimizer})
     whole = curve(config)
     state = fresh(config)
@@ -174,6 +220,25 @@ def test_a_run_gone_on_with_is_the_same(tmp_path, with_dropout, model, optimizer
     assert curve(config, state) == whole[2:]
 
 
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"model": "cnn_sp"},
+        {"augment": "rotate+shift+scale+gamma+jitter", "schedule": "one_cycle"},
+        {"enlarge": "gamma", "batch_size": 256, "resize": 6, "model": "mlp"},
+        {"early_stopping": "val_loss", "patience": 1, "refit_last_layer": True, "clip_norm": 0.5},
+    ],
+    ids=str,
+)
+def test_whatever_it_uses_a_run_gone_on_with_is_the_same(tmp_path, params):
+    config = TrainConfig.of({**TRAINING, "epochs": 3, **params})
+    whole, state = curve(config), fresh(config)
+    next(going_on(config, state))
+    state.save(tmp_path / "state")
+    torch.rand(3)
+    assert curve(config, restored(config, tmp_path / "state")) == whole[1:]
+
+
 def test_a_finished_run_goes_no_further(tmp_path):
     config = TrainConfig(epochs=1)
     state = fresh(config)
@@ -183,19 +248,26 @@ def test_a_finished_run_goes_no_further(tmp_path):
 
 
 DIVERGING = TrainConfig(optimizer="sgd", lr=1e20, schedule="constant", epochs=5, batch_size=16)
+diverging = pytest.mark.parametrize(
+    "config",
+    [DIVERGING, replace(DIVERGING, loss="squared_error"), replace(DIVERGING, model="cnn_sp")],
+    ids=["cross_entropy", "squared_error", "stochastic pooling"],
+)
 
 
-def test_a_run_ends_when_its_loss_is_not_finite():
-    result = curve(DIVERGING)
+@diverging
+def test_a_run_ends_when_its_loss_is_not_finite(config):
+    result = curve(config)
     assert len(result) < 5
     assert not math.isfinite(result[-1]["train_loss"])
 
 
-def test_a_run_ended_so_is_not_gone_on_with(tmp_path):
-    state = fresh(DIVERGING)
-    assert len(curve(DIVERGING, state)) < 5
+@diverging
+def test_a_run_ended_so_is_not_gone_on_with(tmp_path, config):
+    state = fresh(config)
+    assert len(curve(config, state)) < 5
     state.save(tmp_path / "state")
-    assert curve(DIVERGING, restored(DIVERGING, tmp_path / "state")) == []
+    assert curve(config, restored(config, tmp_path / "state")) == []
 
 
 def test_a_save_that_fails_leaves_the_old_state(tmp_path, monkeypatch):

@@ -50,6 +50,8 @@ def _part(rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         raise ValueError(f"{rows.shape[0]} rows of {rows.shape[1]} pixels for {labels.size} labels")
     if labels.min() < 1 or labels.max() > 10:
         raise ValueError(f"labels from {labels.min()} to {labels.max()}, not 1 to 10")
+    if not np.array_equal(rows, rows.astype(np.uint8)):
+        raise ValueError(f"pixels from {rows.min():g} to {rows.max():g}, not whole numbers from 0 to 255")
     images = rows.reshape(-1, SIDE, SIDE).transpose(0, 2, 1)[..., None]
     return images.astype(np.uint8), labels.ravel().astype(np.int64) % 10
 

@@ -1,11 +1,12 @@
 """Any classifier of timm: `model: timm/convnext_tiny`."""
 
+import sys
 from typing import Any
 
 from torch import nn
 
 from trainables import pretrained
-from trainables.errors import ModelError
+from trainables.errors import ModelError, first_line
 from trainables.folder import UnknownName, nearest
 
 
@@ -15,6 +16,11 @@ def check(classifier: str) -> None:
     if not timm.is_model(classifier.partition(".")[0]):
         close = nearest(classifier, timm.list_models())
         raise UnknownName(f"no {classifier!r} in timm{close}; timm.list_models('resnet*') lists what there is")
+    try:
+        timm.get_pretrained_cfg(classifier, allow_unregistered=False)
+    except RuntimeError as error:
+        network = classifier.partition(".")[0]
+        raise UnknownName(f"{error}; timm.list_pretrained('{network}*') lists what there is") from error
 
 
 def build(
@@ -40,24 +46,30 @@ def build(
     known = timm.get_pretrained_cfg(classifier)
     if known is not None and known.fixed_input_size:
         arguments["img_size"] = input_shape[1:]
-    if weights not in (pretrained.NONE, pretrained.IMAGENET):
-        arguments["pretrained_cfg_overlay"] = {"file": weights}
     try:
-        model = timm.create_model(classifier, pretrained=weights != pretrained.NONE, **arguments)
-    except Exception as error:  # of the hub, the file, or a size of images that the network cannot have
+        model = timm.create_model(classifier, pretrained=weights == pretrained.IMAGENET, **arguments)
+    except Exception as error:  # of the hub, or of a size of images that the network cannot have
         if weights == pretrained.IMAGENET:
             raise pretrained.not_downloaded(f"timm/{classifier}", error) from error
-        place = f" with weights of {weights}" if weights != pretrained.NONE else ""
         shape = "x".join(map(str, input_shape[1:]))
-        raise ModelError(
-            f"timm/{classifier}{place} cannot be built for images of {shape} ({pretrained.first_line(error)})"
-        ) from error
-    return pretrained.Frozen(model, _head(model)) if frozen else model
+        raise ModelError(f"timm/{classifier} cannot be built for images of {shape} ({first_line(error)})") from error
+    heads = _heads(model)
+    if weights not in (pretrained.NONE, pretrained.IMAGENET):
+        pretrained.load_weights(model, _fitted(pretrained.read_weights(weights), model), heads, weights)
+    return pretrained.Frozen(model, heads) if frozen else model
 
 
-def _head(model: Any) -> str:
-    classifier = model.get_classifier()
-    return next(name for name, module in model.named_modules() if module is classifier)
+def _fitted(weights: dict, model: Any) -> dict:
+    """Weights in the form of this model: position embeddings of transformers for another size of images, say."""
+    fit = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    return fit(weights, model) if fit else weights
+
+
+def _heads(model: Any) -> tuple[str, ...]:
+    """The names of the last layers: distilled networks have two."""
+    found = model.get_classifier()
+    last = found if isinstance(found, tuple) else (found,)
+    return tuple(name for name, module in model.named_modules() if any(module is one for one in last))
 
 
 def _timm() -> Any:

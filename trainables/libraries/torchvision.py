@@ -1,8 +1,9 @@
 """Any classifier of torchvision: `model: torchvision/efficientnet_b0`."""
 
-import inspect
+from pathlib import Path
 from urllib.error import URLError
 
+import torch
 import torchvision.models as zoo
 from torch import nn
 
@@ -39,29 +40,34 @@ def build(
     """
     pretrained.check_options(weights, frozen)
     model = zoo.get_model(classifier, weights=None, **_arguments(classifier, input_shape))
+    if hasattr(model, "transform_input"):
+        # torchvision's weights of these were trained on images normalised in another way.
+        model.transform_input = weights == pretrained.IMAGENET
     head = pretrained.replace_head(model, num_classes)
-    if weights != pretrained.NONE:
-        read = _downloaded(classifier) if weights == pretrained.IMAGENET else pretrained.read_weights(weights)
-        pretrained.load_weights(model, read, head, classifier if weights == pretrained.IMAGENET else weights)
-    pretrained.adapt_channels(model, input_shape[0])
-    return pretrained.Frozen(model, head) if frozen else model
+    pretrained.set_channels(model, input_shape[0])
+    if weights == pretrained.IMAGENET:
+        pretrained.load_weights(model, _downloaded(classifier), (head,), classifier)
+    elif weights != pretrained.NONE:
+        pretrained.load_weights(model, pretrained.read_weights(weights), (head,), weights)
+    return pretrained.Frozen(model, (head,)) if frozen else model
 
 
 def _arguments(classifier: str, input_shape: tuple[int, int, int]) -> dict[str, object]:
     """What some of the builders need: no second output in training, the size of the images."""
-    taken = inspect.signature(zoo.get_model_builder(classifier)).parameters
-    arguments: dict[str, object] = {}
     if classifier in ("googlenet", "inception_v3"):
-        arguments |= {"aux_logits": False, "init_weights": True}
-    if classifier.startswith("vit_"):
-        arguments["image_size"] = input_shape[1]
-    return arguments if "kwargs" in taken else {}
+        return {"aux_logits": False, "init_weights": True}
+    return {"image_size": input_shape[1]} if classifier.startswith("vit_") else {}
 
 
 def _downloaded(classifier: str) -> dict:
     try:
-        return dict(zoo.get_model_weights(classifier).DEFAULT.get_state_dict(progress=False, check_hash=True))
+        entry = zoo.get_model_weights(classifier).DEFAULT
+    except (AttributeError, ValueError) as error:
+        raise ModelError(f"weights: torchvision has none for {classifier}: use none, or a file") from error
+    try:
+        return dict(entry.get_state_dict(progress=False, check_hash=True))
     except (URLError, OSError) as error:
         raise pretrained.not_downloaded(f"torchvision/{classifier}", error) from error
-    except (AttributeError, ValueError) as error:
-        raise ModelError(f"weights: torchvision has none for {classifier} ({error}): use none or a file") from error
+    except Exception as error:  # a damaged file can raise nearly anything
+        place = Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
+        raise ModelError(f"weights: what was downloaded of {classifier} is damaged: remove {place}") from error

@@ -16,11 +16,15 @@ def build(
         dropout: part of the hidden units that is dropped in training.
 
     Raises:
-        ModelError: the images are too small.
+        ModelError: the images are too small, or there would be no channels or no hidden units.
     """
     channels, height, columns = input_shape
     if min(height, columns) < 4:
         raise ModelError(f"fashionnet needs images of 4x4 or more, not {columns}x{height}")
+    if width < 1:
+        raise ModelError(f"width must be 1 or more, not {width}")
+    if hidden < 1:
+        raise ModelError(f"hidden must be 1 or more, not {hidden}")
     return nn.Sequential(
         nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(width, 2 * width, 3, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU(), nn.MaxPool2d(2),

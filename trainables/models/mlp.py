@@ -49,8 +49,11 @@ def build(
         raise ModelError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {activation!r}")
     if initialisation not in INITIALISATIONS:
         raise ModelError(f"initialisation must be one of {', '.join(INITIALISATIONS)}, not {initialisation!r}")
-    if depth < 0 or width < 1 or taper <= 0 or convolution < 0:
-        raise ModelError("mlp needs depth and convolution of 0 or more, width of 1 or more and taper above 0")
+    for option, value, least in (("depth", depth, 0), ("width", width, 1), ("convolution", convolution, 0)):
+        if value < least:
+            raise ModelError(f"{option} must be {least} or more, not {value}")
+    if taper <= 0:
+        raise ModelError(f"taper must be above 0, not {taper:g}")
     channels, height, columns = input_shape
     layers: list[nn.Module] = []
     if convolution:
