@@ -92,21 +92,22 @@ def _r3() -> list[Row]:
         "model": "mlp", "optimizer": "sgd", "lr": 0.01, "momentum": 0.9, "batch_size": 50, "schedule": "constant",
         "epochs": 100,
     }  # fmt: skip
-    long = {"epochs": 2000, "width": 50}
+    long = {"epochs": 2000, "width": 10}
     augmented = ("shift", "rotate", "scale", "shift+rotate+scale")
     points: list[tuple[str, str, dict[str, Any], float | None]] = [
-        ("hidden/1x100", "one hidden layer of 100", {}, 92.8),
-        *((f"hidden/1x{n}", f"one hidden layer of {n}", {"width": n}, None) for n in (10, 50, 200)),
+        ("hidden/1x10", "one hidden layer of 10", {"width": 10}, 92.8),
+        ("hidden/1x100", "one hidden layer of 100", {}, None),
+        *((f"hidden/1x{n}", f"one hidden layer of {n}", {"width": n}, None) for n in (50, 200)),
         ("hidden/2x200", "two hidden layers of 200", {"depth": 2, "width": 200}, 95),
         ("hidden/3x200", "three hidden layers of 200", {"depth": 3, "width": 200}, 95),
         *((f"momentum/{m}", f"momentum {m}", {"momentum": m}, None) for m in (0.0, 0.5)),
         ("vectorised/1", "one image a step", {"batch_size": 1, "lr": 0.001, "epochs": 20}, None),
         ("vectorised/250", "250 images a step", {"batch_size": 250, "lr": 0.05}, None),
-        ("penalty/500", "no penalty, 500 epochs", {"width": 50, "epochs": 500}, 92.8),
-        ("penalty/0", "no penalty, 2,000 epochs", long, 90.9),
-        *((f"penalty/{d}", f"weight penalty {d}, 2,000 epochs", long | {"weight_decay": d}, None)
+        ("penalty/500", "10 units, no penalty, 500 epochs", {"width": 10, "epochs": 500}, 92.8),
+        ("penalty/0", "10 units, no penalty, 2,000 epochs", long, 90.9),
+        *((f"penalty/{d}", f"10 units, weight penalty {d}, 2,000 epochs", long | {"weight_decay": d}, None)
           for d in (1e-4, 1e-3, 1e-2)),
-        ("penalty/early", "early stopping, patience 100, of 2,000 epochs",
+        ("penalty/early", "10 units, early stopping, patience 100, of 2,000 epochs",
          long | {"early_stopping": "val_accuracy", "patience": 100}, None),
         ("loss/squared", "squared error", {"loss": "squared_error"}, None),
         ("bias/none", "no bias", {"bias": False}, None),
