@@ -8,6 +8,7 @@ from search.dataset import DataSource
 from search.errors import Problem, UserError
 from search.session import Phases
 from search.spec import Spec
+from trainables.errors import first_line
 
 
 class Engine:
@@ -24,10 +25,8 @@ class Engine:
 
         try:
             cluster.connect(self.address)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise UserError(
-                [Problem("--address", f"no Ray cluster answers there: {str(error).splitlines()[0]}")]
-            ) from error
+        except Exception as error:  # Ray raises a bare one when its processes do not start in time
+            raise UserError([_not_connected(self.address, first_line(error))]) from error
         self.slots, problems = cluster.plan(
             self.spec, cluster.available(), lambda: cluster.measure_gpu_share(self.spec, self.source)
         )
@@ -65,3 +64,10 @@ class Engine:
                 retries=self.spec.resources.retries,
                 interrupted=interrupted,
             )
+
+
+def _not_connected(address: str | None, reason: str) -> Problem:
+    if address and address != "local":
+        return Problem("--address", f"no Ray cluster answers there: {reason}")
+    remedy = "is the machine too busy, or out of memory? Try again later, or without Ray: --in-process"
+    return Problem("", f"Ray did not start on this machine ({reason}): {remedy}")
