@@ -23,8 +23,13 @@ SQLITE = "sqlite:///"
 DEFAULT_URI = f"{SQLITE}mlflow.db"
 METRICS_A_CALL, PARAMS_A_CALL = 1000, 100
 """The most that MLflow takes in one log_batch."""
-HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-"""The client's own retries last minutes; ours begin from the journal."""
+SETTINGS = {
+    # The client's own retries last minutes; ours begin from the journal.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    # It would print two lines at the end of every run.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """Tag of an experiment: tells MLflow's UI that it holds training runs, not traces of a language model."""
@@ -136,7 +141,7 @@ class Tracker:
         """Import mlflow, find or make the experiment and the parent run, and find the trials' runs."""
         if self.parent_id:
             return
-        for name, value in HTTP.items():
+        for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
 

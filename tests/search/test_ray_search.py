@@ -203,7 +203,7 @@ def test_without_a_terminal_one_line_a_trial_and_no_flood(finished: Search):
     assert sum("trial-" in line and "after epoch" in line for line in lines) == 7
     assert sum("confirm-" in line and "after epoch" in line for line in lines) == 2
     assert len(lines) < 60, finished.output
-    for noise in ("Traceback", "WARNING", "INFO", "(TuneTrial", "raylet"):
+    for noise in ("Traceback", "WARNING", "INFO", "(TuneTrial", "raylet", "View run"):
         assert noise not in finished.output, finished.output
 
 
