@@ -12,7 +12,7 @@ from search.sections import DataSpec
 from search.spec import Spec
 from trainables import folder
 from trainables.config import TrainConfig
-from trainables.data import DataError, DataMissing, ImageData, Split, Validation, default_validation, split
+from trainables.data import DataMissing, ImageData, Split, SplitError, Validation, default_validation, split
 from trainables.enlarge import variants
 
 
@@ -73,22 +73,16 @@ def find(spec: DataSpec, root: Path) -> tuple[DataSource, ImageData]:
         DataError: it cannot be read, or is missing and has no substitute.
     """
     options = tuple(sorted(spec.model_dump(include={"folder", "image_size"}, exclude_none=True).items()))
-    root_folder = str(root.resolve())
+    name, folder_of_all, missing = spec.name, str(root.resolve()), None
     try:
-        data = _load(spec.name, root_folder, options)
-        return _source(spec, data, spec.name, root_folder, options, None), data
+        data = _load(name, folder_of_all, options)
     except DataMissing:
         if spec.offline_substitute is None:
             raise
-        data = _load(spec.offline_substitute, root_folder, ())
-        return _source(spec, data, spec.offline_substitute, root_folder, (), spec.name), data
-
-
-def _source(
-    spec: DataSpec, data: ImageData, name: str, root: str, options: tuple[tuple[str, Any], ...], missing: str | None
-) -> DataSource:
+        name, options, missing = spec.offline_substitute, (), spec.name
+        data = _load(name, folder_of_all, options)
     validation = default_validation(data) if spec.validation is None else spec.validation
-    return DataSource(name, root, options, validation, spec.split_seed, substitute_for=missing)
+    return DataSource(name, folder_of_all, options, validation, spec.split_seed, missing), data
 
 
 def problems(spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:
@@ -98,10 +92,11 @@ def problems(spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:
     try:
         # The largest fraction leaves the fewest images to validate on, the smallest the fewest to train on.
         parts = [source.split(data, fraction) for fraction in (max(fractions), min(fractions))]
-    except DataError as error:
-        key = "data.validation" if str(error).startswith("validation") else "space.train_fraction"
-        remedy = "lower space.train_fraction" if "rest of" in str(error) else "raise it"
-        return [Problem(key, str(error) if "of its own" in str(error) else f"{error}: {remedy}")]
+    except SplitError as error:
+        if error.key == "train_fraction":
+            return [Problem("space.train_fraction", f"{error}: raise it")]
+        remedy = {"own": "", "rest": ": lower space.train_fraction"}.get(str(source.validation), ": raise it")
+        return [Problem("data.validation", f"{error}{remedy}")]
     enlarged = min(variants(TrainConfig(enlarge=name)) for name in spec.space.possible("enlarge"))
     smallest = len(parts[-1].train) * enlarged
     if max(batch_sizes) > smallest:

@@ -3,16 +3,16 @@
 import argparse
 import shlex
 from collections.abc import Generator
-from pathlib import Path
 
 import psutil
 from rich.console import Console
 from rich.markup import escape
 
-from search import confirm, dataset, dry_run, model_check, provenance, summary, tracking
+from search import confirm, dry_run, provenance, summary, tracking
+from search.checks import checked
 from search.dataset import DataSource
 from search.engine import Engine
-from search.errors import Problem, UserError
+from search.errors import Problem
 from search.folders import SearchFolder
 from search.interrupts import Interrupts
 from search.journal import Phase
@@ -23,7 +23,7 @@ from search.searcher import StudySearcher
 from search.session import Phases, Session, Setting, deadline
 from search.spec import Spec, load
 from search.tracking import Tracker, TrackingUnreachable
-from trainables.data import DataError, ImageData
+from trainables.data import ImageData
 
 PATIENCE = 60.0
 """Seconds that the end of a search waits for the tracking server."""
@@ -215,12 +215,4 @@ def _checked(spec: Spec, options: argparse.Namespace) -> tuple[DataSource, Image
         tracking.check(uri)
     except TrackingUnreachable as error:
         problems.append(Problem("tracking.uri", f"{uri}: {error}: start it (mlflow server), or correct the address"))
-    try:
-        source, data = dataset.find(spec.data, Path(options.data_dir))
-        problems += dataset.problems(spec, source, data)
-        problems += model_check.problems(spec, data)
-    except DataError as error:
-        problems.append(Problem("data", str(error)))
-    if problems:
-        raise UserError(problems, spec.source, spec.lines)
-    return source, data
+    return checked(spec, options.data_dir, problems)

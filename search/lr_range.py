@@ -1,22 +1,20 @@
 """Learning-rate range test of a spec: `python -m search.lr_range spaces/resnet9.yaml`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from rich.console import Console
-from rich.markup import escape
 
-from search import dataset, model_check, summary, yaml_file
-from search.errors import Problem, UserError
-from search.run import WIDTH_WITHOUT_TERMINAL
+from search import summary, yaml_file
+from search.checks import checked
+from search.command_line import add_spec_arguments, reported
+from search.errors import Problem
 from search.space import Space
 from search.spec import Spec, load
 from trainables.config import TrainConfig
-from trainables.data import DataError
 
 ENOUGH = 20
 """Steps before the loss came apart, under which nothing can be read off."""
@@ -25,14 +23,7 @@ ENOUGH = 20
 def main(arguments: list[str] | None = None) -> int:
     """Test, draw, suggest; 0 when there is a suggestion, 1 when not, 2 for a user's mistake."""
     options = _parser().parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
-    try:
-        return _run(options, console)
-    except UserError as error:
-        errors = Console(stderr=True, highlight=False, soft_wrap=True)
-        for message in error.messages():
-            errors.print(f"[bold red]error:[/] {escape(message)}")
-        return 2
+    return reported(lambda console: _run(options, console))
 
 
 def middle(space: Space) -> dict[str, Any]:
@@ -59,18 +50,10 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     from trainables.state import TrainState
 
     spec = load(options.spec, tuple(options.set))
-    problems = _option_problems(spec, options)
-    params = middle(spec.space)
-    try:
-        source, data = dataset.find(spec.data, options.data_dir)
-        problems += dataset.problems(spec, source, data) + model_check.problems(spec, data)
-    except DataError as error:
-        problems.append(Problem("data", str(error)))
-    if problems:
-        raise UserError(problems, spec.source, spec.lines)
+    source, data = checked(spec, options.data_dir, _option_problems(spec, options))
     if source.substitute_for:
         console.print(summary.substitute_warning(source))
-    config = TrainConfig.of(params)
+    config = TrainConfig.of(middle(spec.space))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loader = Loader(source.split(data, config.train_fraction), config, device)
     state = TrainState.create(config, data.input_shape, len(data.classes), device)
@@ -150,14 +133,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Raise the learning rate step by step, and suggest one from the loss. Of searched keys the first "
         "choice or the middle of the range is taken; --set fixes them.",
     )
-    parser.add_argument("spec", type=Path, help="YAML file, such as spaces/resnet9.yaml")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the spec")
+    add_spec_arguments(parser, "spaces/resnet9.yaml")
     parser.add_argument("--low", type=float, default=1e-6, help="first learning rate (default: 1e-6)")
     parser.add_argument("--high", type=float, default=10.0, help="last learning rate (default: 10)")
     parser.add_argument("--steps", type=int, default=300, help="optimizer steps (default: 300)")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="where to draw (default: ./lr_range-NAME.png)")
     parser.add_argument("--write", type=Path, metavar="SPEC", help="write the spec with this range of lr to a file")
-    parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("SEARCH_DATA_DIR", "data")))
     return parser
 
 

@@ -1,33 +1,24 @@
 """The command line: `python -m search.run spaces/lenet.yaml`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
-from search.errors import UserError
-
-WIDTH_WITHOUT_TERMINAL = 140
+from search.command_line import add_spec_arguments, reported
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a search; 0 when it is done, 1 when no trial has a result, 2 for a user's mistake, 130 when interrupted."""
     options = _parser().parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
-    try:
+
+    def command(console: Console) -> int:
         from search.launch import launch  # here, so that --help is instant
 
         return launch(options, console)
-    except UserError as error:
-        errors = Console(stderr=True, highlight=False, soft_wrap=True)
-        for message in error.messages():
-            errors.print(f"[bold red]error:[/] {escape(message)}")
-        return 2
-    except KeyboardInterrupt:  # before there was anything to end cleanly, or a second time
-        return 130
+
+    return reported(command)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,14 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Search hyperparameters as a spec says, and log every trial to MLflow.",
     )
-    parser.add_argument("spec", type=Path, help="YAML file, such as spaces/lenet.yaml")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a key of the spec: --set space.lr=1e-3",
-    )
+    add_spec_arguments(parser, "spaces/lenet.yaml")
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would run, check data, models and tracking, train nothing"
     )
@@ -58,12 +42,6 @@ def _parser() -> argparse.ArgumentParser:
         "--in-process",
         action="store_true",
         help="one trial after the other in this process, without Ray: for debugging",
-    )
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path(os.environ.get("SEARCH_DATA_DIR", "data")),
-        help="where data sets are (default: SEARCH_DATA_DIR, else ./data)",
     )
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="where searches keep their state (default: ./results)"

@@ -17,7 +17,8 @@ from search import run
 from search.dataset import find
 from search.lr_range import middle
 from search.spec import load
-from trainables.config import TrainConfig
+from trainables import network
+from trainables.config import FIELDS, TrainConfig
 from trainables.evaluate import evaluate
 from trainables.loader import Loader
 from trainables.state import TrainState
@@ -86,10 +87,9 @@ def test_the_models_of_a_spec_train(path, root):
     spec = load(path)
     source, data = find(spec.data, root)
     for model in spec.models:
-        params = middle(spec.space) | {"model": model, "batch_size": 8}
-        options = spec.space.fixed(model)
-        params = {key: value for key, value in params.items() if key in options or hasattr(TrainConfig, key)}
-        config = TrainConfig.of(params | {"model": model})
+        taken = {*FIELDS, *network.option_names(model)}
+        params = {key: value for key, value in middle(spec.space).items() if key in taken}
+        config = TrainConfig.of(params | {"model": model, "batch_size": 8})
         loader = Loader(source.split(data, config.train_fraction), config, torch.device("cpu"))
         state = TrainState.create(config, data.input_shape, len(data.classes), torch.device("cpu"))
         before = [p.detach().clone() for p in state.model.parameters() if p.requires_grad]

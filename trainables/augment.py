@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from trainables import transforms
-from trainables.config import TrainConfig
+from trainables.config import TrainConfig, parts
 
 
 def flip(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
@@ -75,8 +75,6 @@ AUGMENT = {
 
 def augment(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
     """Apply the configuration's augmentations in the order in which it names them."""
-    if config.augment == "none":
-        return images
-    for name in config.augment.split("+"):
+    for name in parts(config.augment):
         images = AUGMENT[name](images, config, generator)
     return images

@@ -168,8 +168,8 @@ def problem(name: str, value: Any) -> str | None:
         return f"must be finite, not {value!r:.20}"
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if type(value) is not kind:
-        return f"must be {KINDS[kind]}, not {value!r}"
+    if text := kind_problem(kind, value):
+        return text
     if "parts" in spec.metadata:
         return _parts_problem(str(value), spec.metadata["parts"])
     if "names" in spec.metadata and value not in spec.metadata["names"]:
@@ -177,6 +177,18 @@ def problem(name: str, value: Any) -> str | None:
     if "low" in spec.metadata:
         return _bounds_problem(value, **{key: spec.metadata[key] for key in ("low", "high", "open_low")})
     return None
+
+
+def kind_problem(kind: type, value: Any) -> str | None:
+    """What is wrong with a value's kind, or None; a whole number is a number, true and false are none."""
+    if type(value) is kind or (kind is float and type(value) is int):
+        return None
+    return f"must be {KINDS[kind]}, not {value!r}"
+
+
+def parts(joined: str) -> list[str]:
+    """The names that a `+` joins, none of them for `none`."""
+    return [] if joined == "none" else joined.split("+")
 
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
@@ -193,7 +205,7 @@ def _bounds_problem(value: Any, low: float, high: float, open_low: bool) -> str 
 
 
 def _parts_problem(value: str, known: tuple[str, ...]) -> str | None:
-    parts = value.split("+")
-    if value != "none" and (any(part not in known for part in parts) or len(set(parts)) < len(parts)):
+    names = parts(value)
+    if any(name not in known for name in names) or len(set(names)) < len(names):
         return f"must be none, or some of {', '.join(known)} joined by '+', not {value!r}"
     return None

@@ -14,6 +14,14 @@ class DataMissing(DataError):
     """The data set's files are not there and cannot be fetched: a substitute may be used instead."""
 
 
+class SplitError(DataError):
+    """A split that cannot be. `key` is what has to change: `validation` or `train_fraction`."""
+
+    def __init__(self, key: str, text: str):
+        super().__init__(f"{key} {text}")
+        self.key = key
+
+
 @dataclass(frozen=True)
 class ImageData:
     """A data set decoded into memory-mapped arrays."""
@@ -78,17 +86,17 @@ def split(data: ImageData, *, validation: Validation, train_fraction: float, see
             set aside stays the same.
 
     Raises:
-        DataError: a class would have no training or no validation image, a part is none, or the data set
+        SplitError: a class would have no training or no validation image, a part is none, or the data set
             has no validation set of its own.
     """
     if isinstance(validation, str) and validation not in ("own", "rest", "test"):
-        raise DataError(f"validation must be a part, own, rest or test, not {validation!r}")
+        raise SplitError("validation", f"must be a part, own, rest or test, not {validation!r}")
     if not isinstance(validation, str) and not 0 < validation < 1:
-        raise DataError(f"validation must be between 0 and 1, not {validation:g}")
+        raise SplitError("validation", f"must be between 0 and 1, not {validation:g}")
     if not 0 < train_fraction <= 1:
-        raise DataError(f"train_fraction must be above 0 and at most 1, not {train_fraction:g}")
+        raise SplitError("train_fraction", f"must be above 0 and at most 1, not {train_fraction:g}")
     if validation == "own" and data.validation_labels is None:
-        raise DataError(f"validation own: {data.name} has no validation set of its own")
+        raise SplitError("validation", f"own: {data.name} has no validation set of its own")
     train, held_out = [], []
     for label, name in enumerate(data.classes):
         members = np.flatnonzero(data.train_labels == label)
@@ -97,14 +105,16 @@ def split(data: ImageData, *, validation: Validation, train_fraction: float, see
         available = members[n_held_out:]
         n_train = round(train_fraction * len(available))
         if n_train == 0:
-            raise DataError(
-                f"train_fraction {train_fraction:g} leaves class {name!r} ({len(available)} images) none to train on"
+            raise SplitError(
+                "train_fraction", f"{train_fraction:g} leaves class {name!r} ({len(available)} images) none to train on"
             )
         train.append(available[:n_train])
         held_out.append(available[n_train:] if validation == "rest" else members[:n_held_out])
         if validation not in ("own", "test") and len(held_out[-1]) == 0:
             leaves = f"rest of train_fraction {train_fraction:g}" if validation == "rest" else f"{validation:g}"
-            raise DataError(f"validation {leaves} leaves class {name!r} ({len(members)} images) none to validate on")
+            raise SplitError(
+                "validation", f"{leaves} leaves class {name!r} ({len(members)} images) none to validate on"
+            )
     indices = np.sort(np.concatenate(train))
     if validation == "test":
         return Split(data, indices, np.arange(len(data.test_labels)), "test")

@@ -8,7 +8,7 @@ changes nothing, make 18,300 images of 300. The variants are computed batch by b
 import torch
 
 from trainables import transforms
-from trainables.config import TrainConfig
+from trainables.config import TrainConfig, parts
 
 AMOUNTS = {
     "gamma": tuple(1 + step / 50 for step in range(-15, 16) if step),
@@ -19,7 +19,7 @@ AMOUNTS = {
 
 def variants(config: TrainConfig) -> int:
     """How many images are made of one, itself included."""
-    return 1 + sum(len(AMOUNTS[name]) for name in _names(config))
+    return 1 + sum(len(AMOUNTS[name]) for name in parts(config.enlarge))
 
 
 def enlarge(images: torch.Tensor, variant: torch.Tensor, config: TrainConfig) -> torch.Tensor:
@@ -30,14 +30,10 @@ def enlarge(images: torch.Tensor, variant: torch.Tensor, config: TrainConfig) ->
         variant: int64 [B], below `variants(config)`; 0 is the image itself.
     """
     result, first = images.clone(), 1
-    for name in _names(config):
+    for name in parts(config.enlarge):
         amounts = torch.tensor(AMOUNTS[name], device=images.device)
         mine = ((variant >= first) & (variant < first + len(amounts))).nonzero()[:, 0]
         if len(mine):
             result[mine] = getattr(transforms, name)(images[mine], amounts[variant[mine] - first])
         first += len(amounts)
     return result
-
-
-def _names(config: TrainConfig) -> list[str]:
-    return [] if config.enlarge == "none" else config.enlarge.split("+")

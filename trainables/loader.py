@@ -146,7 +146,7 @@ class _ByFingerprint:
         return isinstance(other, _ByFingerprint) and self.data.fingerprint == other.data.fingerprint
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)  # a data set has three parts at the most: one of its own for validation
 def _copied(key: _ByFingerprint, part: str, device: torch.device) -> Batch:
     images, labels = getattr(key.data, f"{part}_images"), getattr(key.data, f"{part}_labels")
     return torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)

@@ -10,7 +10,7 @@ from torch import nn
 import trainables.libraries
 import trainables.models
 from trainables import folder
-from trainables.config import KINDS
+from trainables.config import KINDS, kind_problem
 from trainables.errors import ModelError, first_line
 
 Builder = Callable[..., nn.Module]
@@ -59,8 +59,8 @@ def build(name: str, input_shape: tuple[int, int, int], num_classes: int, option
         raise ModelError(f"{name}: {error}") from error
     for key, value in options.items():
         kind = signature.parameters[key].annotation
-        if kind in KINDS and type(value) is not kind and not (kind is float and type(value) is int):
-            raise ModelError(f"{key} must be {KINDS[kind]}, not {value!r}")
+        if kind in KINDS and (text := kind_problem(kind, value)):
+            raise ModelError(f"{key} {text}")
     try:
         return make(input_shape, num_classes, **options)
     except ModelError:

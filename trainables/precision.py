@@ -1,5 +1,7 @@
 """Mixed precision."""
 
+from functools import cache
+
 import torch
 
 from trainables.config import TrainConfig
@@ -7,5 +9,10 @@ from trainables.config import TrainConfig
 
 def autocast_for(config: TrainConfig, device: torch.device) -> torch.autocast:
     """Mixed precision as the configuration wants it on this device."""
-    auto = config.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    auto = config.precision == "auto" and device.type == "cuda" and _gpu_has_bfloat16()
     return torch.autocast(device.type, torch.bfloat16, enabled=auto or config.precision == "bfloat16")
+
+
+@cache
+def _gpu_has_bfloat16() -> bool:
+    return torch.cuda.is_bf16_supported()

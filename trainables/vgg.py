@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from trainables.errors import ModelError
+from trainables.errors import check_choice, check_size
 
 DEPTHS = {
     11: ((64,), (128,), (256, 256), (512, 512), (512, 512)),
@@ -34,10 +34,8 @@ def builder(depth: int) -> Callable[..., nn.Module]:
             ModelError: the images are too small, or the classifier is unknown.
         """
         channels, height, width = input_shape
-        if min(height, width) < 32:
-            raise ModelError(f"vgg{depth} needs images of 32x32 or more, not {width}x{height}")
-        if classifier not in CLASSIFIERS:
-            raise ModelError(f"classifier must be one of {', '.join(CLASSIFIERS)}, not {classifier!r}")
+        check_size(f"vgg{depth}", input_shape, 32)
+        check_choice("classifier", classifier, CLASSIFIERS)
         features = 512 * (height // 32) * (width // 32)
         model = nn.Sequential(
             *_features(channels, DEPTHS[depth]), nn.Flatten(1), *_classifier(features, num_classes, classifier, dropout)

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from trainables.errors import ModelError
+from trainables.errors import check_choice, check_size
 from trainables.pooling import StochasticPool2d
 
 POOLINGS = {"average": nn.AvgPool2d, "max": nn.MaxPool2d, "stochastic": StochasticPool2d}
@@ -26,10 +26,8 @@ def build(
         ModelError: the images are too small, or the pooling is unknown.
     """
     channels, height, width = input_shape
-    if min(height, width) < 13:
-        raise ModelError(f"cnn_sp needs images of 13x13 or more, not {width}x{height}")
-    if pooling not in POOLINGS:
-        raise ModelError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
+    check_size("cnn_sp", input_shape, 13)
+    check_choice("pooling", pooling, POOLINGS)
     layers: list[nn.Module] = []
     for filters, kernel, stride, padding in CONVOLUTIONS:
         layers += [nn.Conv2d(channels, filters, kernel, stride, padding), nn.ReLU(), POOLINGS[pooling](3, 1, 1)]

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from trainables.errors import ModelError
+from trainables.errors import check_least, check_size
 
 
 def build(
@@ -19,12 +19,9 @@ def build(
         ModelError: the images are too small, or there would be no channels or no hidden units.
     """
     channels, height, columns = input_shape
-    if min(height, columns) < 4:
-        raise ModelError(f"fashionnet needs images of 4x4 or more, not {columns}x{height}")
-    if width < 1:
-        raise ModelError(f"width must be 1 or more, not {width}")
-    if hidden < 1:
-        raise ModelError(f"hidden must be 1 or more, not {hidden}")
+    check_size("fashionnet", input_shape, 4)
+    check_least("width", width, 1)
+    check_least("hidden", hidden, 1)
     return nn.Sequential(
         nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(width, 2 * width, 3, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU(), nn.MaxPool2d(2),

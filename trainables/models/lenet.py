@@ -2,7 +2,7 @@
 
 import torch.nn as nn
 
-from trainables.errors import ModelError
+from trainables.errors import check_choice, check_size
 
 POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
@@ -22,12 +22,9 @@ def build(
         ModelError: the images are too small, or an option is unknown.
     """
     channels, height, width = input_shape
-    if min(height, width) < 16:
-        raise ModelError(f"lenet needs images of 16x16 or more, not {width}x{height}")
-    if pooling not in POOLINGS:
-        raise ModelError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
-    if activation not in ACTIVATIONS:
-        raise ModelError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {activation!r}")
+    check_size("lenet", input_shape, 16)
+    check_choice("pooling", pooling, POOLINGS)
+    check_choice("activation", activation, ACTIVATIONS)
     pool, act = POOLINGS[pooling], ACTIVATIONS[activation]
     rows, columns = (((size - 4) // 2 - 4) // 2 for size in (height, width))
     return nn.Sequential(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from trainables.errors import ModelError
+from trainables.errors import ModelError, check_choice, check_least
 
 ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 INITIALISATIONS: dict[str, Callable[[int, int], float]] = {
@@ -45,13 +45,11 @@ def build(
     Raises:
         ModelError: an option is out of bounds.
     """
-    if activation not in ACTIVATIONS:
-        raise ModelError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {activation!r}")
-    if initialisation not in INITIALISATIONS:
-        raise ModelError(f"initialisation must be one of {', '.join(INITIALISATIONS)}, not {initialisation!r}")
-    for option, value, least in (("depth", depth, 0), ("width", width, 1), ("convolution", convolution, 0)):
-        if value < least:
-            raise ModelError(f"{option} must be {least} or more, not {value}")
+    check_choice("activation", activation, ACTIVATIONS)
+    check_choice("initialisation", initialisation, INITIALISATIONS)
+    check_least("depth", depth, 0)
+    check_least("width", width, 1)
+    check_least("convolution", convolution, 0)
     if taper <= 0:
         raise ModelError(f"taper must be above 0, not {taper:g}")
     channels, height, columns = input_shape
