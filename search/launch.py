@@ -3,22 +3,23 @@
 import argparse
 import shlex
 from collections.abc import Generator
+from pathlib import Path
 
 import psutil
 from rich.console import Console
 from rich.markup import escape
 
-from search import confirm, dry_run, provenance, summary, tracking
+from search import confirm, description, dry_run, provenance, summary, tracking
 from search.checks import checked
 from search.dataset import DataSource
 from search.engine import Engine
 from search.errors import Problem
-from search.folders import SearchFolder
+from search.folders import SPEC, SearchFolder
 from search.interrupts import Interrupts
 from search.journal import Phase
 from search.progress import Progress
 from search.proposers import ListProposer, StudyProposer
-from search.schedulers import Asha, rung_epochs
+from search.schedulers import Asha
 from search.searcher import StudySearcher
 from search.session import Phases, Session, Setting, deadline
 from search.spec import Spec, load
@@ -73,7 +74,15 @@ class _Launch:
         )
         began = psutil.Process().create_time()
         journal.append("launch", on=self.engine.describe(), concurrent=self.engine.concurrent, command=began)
-        tracker = Tracker(journal.path, uri, experiment(spec, self.source), tags, first_metric=spec.objective.metric)
+        described = description.describe(spec, self.source, self.data, self.engine.describe())
+        tracker = Tracker(
+            journal.path,
+            uri,
+            experiment(spec, self.source),
+            tags,
+            first_metric=spec.objective.metric,
+            artifacts=(self.folder.path / SPEC, description.write(described, self.folder.path)),
+        )
         broken = None
         with Interrupts() as interrupted:
             phases = Phases(self._sessions())
@@ -90,8 +99,8 @@ class _Launch:
         summary.show(self.console, spec, journal, self.source)
         if broken:
             self.console.print(f"[red]The search broke off: {escape(broken)}[/]")
-        self._publish(tracker, "FINISHED" if finished else "KILLED")
-        self._commands(uri, finished)
+        sent = self._publish(tracker, "FINISHED" if finished else "KILLED")
+        self._commands(uri, finished, self._report(tracker) if sent else None)
         journal.close()
         if interrupted():
             return 130
@@ -108,9 +117,7 @@ class _Launch:
         """The search, then its confirmation, each with its view of the progress."""
         searcher = StudySearcher(self.spec, self.folder.study)
         searcher.reconcile(self.journal.of("search"))
-        s = self.spec.scheduler
-        rungs = rung_epochs(s.grace_period, s.reduction_factor, s.max_epochs) if s.name == "asha" else ()
-        asha = Asha(rungs, s.reduction_factor, self.spec.objective.maximize)
+        asha = Asha(description.rungs(self.spec), self.spec.scheduler.reduction_factor, self.spec.objective.maximize)
         out_of_time = deadline(self.journal, self.spec.budget.hours)
         session = Session(
             self._setting("search", self.spec.kept), self.journal, StudyProposer(searcher), asha, out_of_time
@@ -143,7 +150,8 @@ class _Launch:
     def _progress(self, phase: Phase, total: int) -> Progress:
         return Progress(self.console, self.spec, self.journal, phase, total, self.engine.concurrent, self.source.title)
 
-    def _publish(self, tracker: Tracker, status: str) -> None:
+    def _publish(self, tracker: Tracker, status: str) -> bool:
+        """Send what is left; whether all has been sent."""
         from search.publish import publish
 
         sent = tracker.close(PATIENCE)
@@ -155,12 +163,32 @@ class _Launch:
             self.console.print(
                 f"[red]Not all was sent to the tracking server: {error}.[/] It is kept, and sent by --resume."
             )
+            return False
+        return True
 
-    def _commands(self, uri: str, finished: bool) -> None:
+    def _report(self, tracker: Tracker) -> Path | None:
+        """The report's page, if there is something to report."""
+        if not self.options.report or not any(r.epochs for r in self.journal.records.values()):
+            return None
+        from search.publish import attach_report
+
+        try:
+            with self.console.status("making the report"):
+                return attach_report(tracker, self.folder, self.options.data_dir)
+        except Exception as error:  # of a plot, a model or the server: the search's result is there all the same
+            self.console.print(
+                f"[red]The report could not be made: {escape(str(error))}.[/] "
+                f"To try again: python -m analysis.report {self.folder.id}"
+            )
+            return None
+
+    def _commands(self, uri: str, finished: bool, page: Path | None) -> None:
         print_command = lambda what, command: self.console.print(f"  {what:<18} [bold]{command}[/]", soft_wrap=True)  # noqa: E731
         self.console.print()
         if not finished:
             print_command("go on with it", resume_command(self.options, self.folder.id))
+        if page is not None:
+            print_command("read the report", str(page))
         print_command("compare the runs", _ui_command(uri))
         print_command("see the study", f"optuna-dashboard {self.folder.study}")
 
@@ -200,6 +228,7 @@ def resume_command(options: argparse.Namespace, id: str) -> str:
             parts += [flag, str(value)]
     parts += ["--data-dir", str(options.data_dir)] if str(options.data_dir) != "data" else []
     parts += ["--in-process"] if options.in_process else []
+    parts += [] if options.report else ["--no-report"]
     return shlex.join([*parts, "--resume", id])
 
 

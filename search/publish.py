@@ -1,4 +1,4 @@
-"""What is added to MLflow at the end of a search: its result, the spec, weights, the champion."""
+"""What is added to MLflow at the end of a search: its result, weights, the champion, the report."""
 
 import contextlib
 import io
@@ -10,6 +10,7 @@ import numpy as np
 
 from search.confirm import best, confirmed
 from search.dataset import DataSource
+from search.folders import SearchFolder
 from search.journal import Journal
 from search.spec import Spec
 from search.summary import percent, protocol
@@ -20,19 +21,35 @@ def publish(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource, 
     """Close the parent run: best and confirmed metrics, tags, artifacts, and the registered model if one is named.
 
     Args:
-        folder: the search's; its spec.yaml becomes an artifact.
+        folder: the search's; it holds the checkpoints.
         status: MLflow's, of the parent run.
     """
     client, parent = tracker.client, tracker.parent_id
     for name, value in _metrics(spec, journal).items():
         client.log_metric(parent, name, value)
     client.set_tag(parent, "mlflow.note.content", _note(spec, journal, source))
-    client.log_artifact(parent, str(folder / "spec.yaml"))
     client.set_terminated(parent, status)
     if status == "FINISHED" and best(spec, journal):
         _weights(tracker, spec, journal, folder)
         if spec.tracking.register_as:
             _register(tracker, spec, journal, source, folder)
+
+
+def attach_report(tracker: Tracker, folder: SearchFolder, data_dir: Path) -> Path:
+    """Write the search's report from its record in MLflow, and attach it to the parent run.
+
+    Returns:
+        The page, in the search's folder.
+
+    Raises:
+        AnalysisError: the record cannot be read.
+    """
+    from analysis import record, report
+
+    found = record.load(folder.id, tracking_uri=tracker.uri, data_dir=data_dir)
+    path = report.make(found, folder.path / "report")
+    tracker.client.log_artifacts(tracker.parent_id, str(path.parent), "report")
+    return path
 
 
 def _note(spec: Spec, journal: Journal, source: DataSource) -> str:
@@ -51,7 +68,11 @@ def _note(spec: Spec, journal: Journal, source: DataSource) -> str:
 
 def _metrics(spec: Spec, journal: Journal) -> dict[str, float]:
     metric = spec.objective.metric
-    found: dict[str, float] = {"trials": len(journal.of("search")), "search_seconds": journal.search_seconds}
+    found: dict[str, float] = {
+        "trials": len(journal.of("search")),
+        "search_seconds": journal.search_seconds,
+        "total_seconds": journal.seconds,
+    }
     for c in confirmed(spec, journal)[:1]:
         for name in (metric, "test_accuracy"):
             found[f"{name}_mean"] = c.mean(name)

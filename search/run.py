@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
         help="one trial after the other in this process, without Ray: for debugging",
     )
     parser.add_argument(
+        "--no-report", dest="report", action="store_false", help="make no report at the end (analysis.report can)"
+    )
+    parser.add_argument(
         "--results", type=Path, default=Path("results"), help="where searches keep their state (default: ./results)"
     )
     parser.add_argument("--address", help="of a Ray cluster to run on (default: RAY_ADDRESS, else this machine alone)")

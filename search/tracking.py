@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,23 @@ def _check_server(uri: str) -> None:
 class Tracker:
     """Sends a journal to MLflow until it is closed."""
 
-    def __init__(self, journal: Path, uri: str, experiment: str, tags: dict[str, str], first_metric: str):
+    def __init__(
+        self,
+        journal: Path,
+        uri: str,
+        experiment: str,
+        tags: dict[str, str],
+        first_metric: str,
+        artifacts: Sequence[Path] = (),
+    ):
         """Begin to send.
 
         Args:
             tags: of the parent run and of every trial's; `search.id`, `data` and `data.fingerprint` among them.
             first_metric: the one that MLflow's comparison shows unasked: it takes the first that was logged.
+            artifacts: files of the parent run, there from the start.
         """
-        self.uri, self.experiment, self.tags = uri, experiment, tags
+        self.uri, self.experiment, self.tags, self.artifacts = uri, experiment, tags, artifacts
         self.journal = journal
         self._first_metric = first_metric
         self.error: str | None = None
@@ -155,6 +165,8 @@ class Tracker:
             parent = self._create(f"search {self.tags['search.id']}", time.time(), {})
         else:
             self._client.update_run(parent, status="RUNNING")
+        for path in self.artifacts:
+            self._client.log_artifact(parent, str(path))
         self._runs = found
         self.parent_id = parent
 
@@ -222,6 +234,7 @@ class Tracker:
             return
         tags = {
             "phase": event["phase"],
+            "search.trial_number": str(event["number"]),
             "seed": str(event["params"]["seed"]),
             "search.trial_id": trial,
             "mlflow.parentRunId": self.parent_id,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,42 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("empty") / "mlflow.db"
     MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
+
+
+@dataclass(frozen=True)
+class MadeSearch:
+    """A search in a database, made of a formula."""
+
+    uri: str
+    id: str
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def made_search(tmp_path_factory: pytest.TempPathFactory) -> MadeSearch:
+    """36 trials with ASHA on the formula of made.py, one of them failed, some diverged; two confirmed on three seeds.
+
+    The experiment, `made`, holds a run of another program too.
+    """
+    import made
+    from mlflow.tracking import MlflowClient
+
+    folder = tmp_path_factory.mktemp("made")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    spec = made.spec(folder, budget={"trials": 36})
+    id = made.search(spec, folder / "results", folder / "data", uri, failing=frozenset({3}))
+    client = MlflowClient(uri)
+    foreign = client.create_run(client.get_experiment_by_name("made").experiment_id, run_name="by hand")
+    client.log_metric(foreign.info.run_id, "accuracy", 0.99)
+    return MadeSearch(uri, id, folder)
+
+
+@pytest.fixture(scope="session")
+def made_record(made_search: MadeSearch):
+    """Its record, as `analysis.record.Record`."""
+    from analysis import record
+
+    return record.load("made", tracking_uri=made_search.uri)
 
 
 class TrackingServer:

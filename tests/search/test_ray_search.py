@@ -38,8 +38,9 @@ class Search:
         self.folder, self.spec, self.uri = folder, spec, uri
         self.pids: set[int] = set()
 
-    def start(self, *options: str) -> subprocess.Popen:
+    def start(self, *options: str, report: bool = False) -> subprocess.Popen:
         command = [sys.executable, "-m", "search.run", str(self.spec), "--address", "local", *options]
+        command += [] if report else ["--no-report"]
         environment = os.environ | {
             "PYTHONPATH": str(PROJECT),
             "MLFLOW_TRACKING_URI": self.uri,
@@ -123,7 +124,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tracking_server: str) -> 
         folder / "finished.yaml", budget={"trials": 7}, confirm={"top": 1, "seeds": 2}, tracking={"register": "digits"}
     )
     search = Search(folder, spec, tracking_server)
-    process = search.start()
+    process = search.start(report=True)
     search.output = search.finish(process)
     assert process.returncode == 0, search.output
     yield search
@@ -176,7 +177,7 @@ def test_the_parent_run_holds_the_result_and_the_spec(finished: Search):
     best = max(r.last["val_accuracy"] for r in finished.records().values() if r.phase == "search")
     assert parent.data.metrics["best_val_accuracy"] == pytest.approx(best)
     artifacts = MlflowClient(finished.uri).list_artifacts(parent.info.run_id)
-    assert [a.path for a in artifacts] == ["spec.yaml"]
+    assert [a.path for a in artifacts] == ["report", "search.json", "spec.yaml"]
     assert parent.data.tags["data.fingerprint"]
 
 
@@ -227,6 +228,13 @@ def test_the_runs_selected_together_compare_well_in_mlflows_own_ui(finished: Sea
         text = page.locator("body").inner_text()
         page.goto(f"{finished.uri}/#/experiments/{experiment}/runs/{parents[0].info.run_id}")
         page.get_by_text("confirmed test_accuracy").wait_for()
+        # Its report, drawn inside the UI.
+        page.goto(
+            f"{finished.uri}/#/experiments/{experiment}/runs/{parents[0].info.run_id}/artifacts/report/index.html"
+        )
+        report = page.frame_locator("iframe")
+        report.get_by_role("heading", name="What won").wait_for()
+        report.locator("#plot-pareto .main-svg").first.wait_for()
         browser.close()
     for run in searched:
         assert run.info.run_name in text

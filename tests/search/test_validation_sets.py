@@ -66,7 +66,9 @@ def world(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def run(*changes: str, options: tuple[str, ...] = ()) -> int:
-    return main(["made.yaml", "--in-process", *(a for change in changes for a in ("--set", change)), *options])
+    return main(
+        ["made.yaml", "--in-process", "--no-report", *(a for change in changes for a in ("--set", change)), *options]
+    )
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def pictures(tmp_path: Path) -> dict[str, str]:
 
 
 def search(spec: Path, *options: str) -> int:
-    return run.main([str(spec), "--in-process", *options])
+    return run.main([str(spec), "--in-process", "--no-report", *options])
 
 
 def only(pattern: str) -> Path:
@@ -238,7 +238,7 @@ def test_a_signal_ends_a_search_cleanly_and_it_can_be_gone_on_with(number: signa
     spec = write_spec(
         tmp_path / "mine.yaml", data=pictures, budget={"trials": 2}, scheduler={"name": "none", "max_epochs": 40}
     )
-    command = [sys.executable, "-m", "search.run", str(spec), "--in-process"]
+    command = [sys.executable, "-m", "search.run", str(spec), "--in-process", "--no-report"]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while not any('"epoch"' in path.read_text() for path in tmp_path.glob("results/*/*/journal.jsonl")):

@@ -1,0 +1,111 @@
+"""A comparison's learning curves, and the best so far of its searches: numbers, drawing, words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.colors import hex_to_rgb
+
+from analysis import theme
+from analysis.comparison.contenders import Contender
+from analysis.errors import Missing
+from analysis.plots import best_so_far
+
+Colours = Mapping[str, str]
+"""Of each contender, by name."""
+
+
+def prepare_curves(contenders: Sequence[Contender], metric: str) -> pd.DataFrame:
+    """A row a contender and epoch that all of its runs reached: contender, epoch, n, mean, low, high.
+
+    Raises:
+        Missing: MLflow holds no epoch of them.
+    """
+    parts = []
+    for c in contenders:
+        curves = c.curves()
+        if metric not in curves:
+            continue
+        curves = curves.dropna(subset=metric)
+        found = curves.groupby("epoch")[metric].agg(n="count", mean="mean", low="min", high="max").reset_index()
+        parts.append(found[found["n"] == curves["run_id"].nunique()].assign(contender=c.name))
+    if all(part.empty for part in parts):
+        raise Missing("MLflow holds no epoch of these runs.")
+    return pd.concat(parts, ignore_index=True)[["contender", "epoch", "n", "mean", "low", "high"]]
+
+
+def draw_curves(frame: pd.DataFrame, metric: str, colours: Colours) -> go.Figure:
+    """A line a contender, with a band from the lowest to the highest of its runs."""
+    bands, lines = [], []
+    for name, curve in frame.groupby("contender", sort=False):
+        colour = colours[str(name)]
+        if curve["n"].max() > 1:
+            bands += [
+                go.Scatter(
+                    x=curve["epoch"], y=curve[edge], mode="lines", line_width=0, legendgroup=name, showlegend=False,
+                    hoverinfo="skip", fill=fill, fillcolor="rgba({}, {}, {}, 0.2)".format(*hex_to_rgb(colour)),
+                )
+                for edge, fill in (("high", "none"), ("low", "tonexty"))
+            ]  # fmt: skip
+        lines.append(
+            go.Scatter(
+                x=curve["epoch"], y=curve["mean"], mode="lines+markers" if len(curve) == 1 else "lines", name=name,
+                legendgroup=name, line={"color": colour, "width": 2.5}, hovertemplate="epoch %{x}: %{y:.4f}",
+            )
+        )  # fmt: skip
+    return theme.figure(*bands, *lines, x="epoch", y=theme.label(metric), hovermode="closest")
+
+
+def describe_curves(frame: pd.DataFrame, metric: str) -> str:
+    """In words."""
+    lasts = frame.groupby("contender", sort=False, as_index=False).last()
+    ends = "; ".join(
+        f"{row['contender']} {theme.amount(metric, row['mean'])} after epoch {row['epoch']} (n = {row['n']})"
+        for row in lasts.to_dict("records")
+    )
+    band = " The bands reach from the lowest to the highest run." if frame["n"].max() > 1 else ""
+    return f"{theme.label(metric).capitalize()}: {ends}.{band}"
+
+
+def prepare_best(contenders: Sequence[Contender], metric: str, maximize: bool) -> pd.DataFrame:
+    """A row a search and trial with a result, in the order in which they ended: contender, finished, value, best.
+
+    Raises:
+        Missing: there is no search among them.
+    """
+    parts = []
+    for c in (c for c in contenders if c.whole):
+        description = {**c.record.description, "objective": {"metric": metric, "maximize": maximize}}
+        try:
+            found = best_so_far.prepare(replace(c.record, description=description))
+        except Missing:
+            continue
+        parts.append(found.assign(contender=c.name))
+    if not parts:
+        raise Missing("There is no search among the contenders, only single runs.")
+    return pd.concat(parts, ignore_index=True)[["contender", "number", "finished", "value", "best"]]
+
+
+def draw_best(frame: pd.DataFrame, metric: str, colours: Colours) -> go.Figure:
+    """A staircase a search."""
+    lines = [
+        go.Scatter(
+            x=found["finished"], y=found["best"], mode="lines+markers" if len(found) == 1 else "lines", name=name,
+            line={"color": colours[str(name)], "shape": "hv", "width": 2.5},
+            hovertemplate="%{x} trials: %{y:.4f}",
+        )
+        for name, found in frame.groupby("contender", sort=False)
+    ]  # fmt: skip
+    made = theme.figure(*lines, x="trials finished", y=f"best {theme.label(metric)}")
+    return made.update_layout(showlegend=True)
+
+
+def describe_best(frame: pd.DataFrame, metric: str) -> str:
+    """In words."""
+    said = []
+    for name, found in frame.groupby("contender", sort=False):
+        best = found["best"].iloc[-1]
+        reached = found["finished"][found["best"] == best].iloc[0]
+        said.append(f"{name} {theme.amount(metric, best)} after {reached} of {len(found)} trials")
+    return f"The best {theme.label(metric)} of a single run so far: {'; '.join(said)}."

@@ -1,0 +1,126 @@
+"""The networks that a search has saved of its winner, ready to be looked at, with the images that they learned from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import trainables.datasets
+from analysis.errors import Missing
+from analysis.record import Record
+from trainables import folder, network, pretrained
+from trainables.config import ConfigError, TrainConfig
+from trainables.data import DataError, ImageData, Split, split
+from trainables.errors import ModelError, first_line
+from trainables.loader import Loader, normalization, prepared
+
+WEIGHTS = "weights.pt"
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """One trained network, in evaluation mode."""
+
+    seed: int
+    config: TrainConfig
+    network: nn.Module
+    data: Split
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.network.parameters()).device
+
+    @property
+    def loader(self) -> Loader:
+        """The batches of the images that it was trained, validated and tested on."""
+        return Loader(self.data, self.config, self.device)
+
+    def inputs(self, images: np.ndarray) -> torch.Tensor:
+        """What the network takes: images uint8 [B, H, W, C] to float32 [B, C, H', W'], resized and normalised."""
+        offset, scale = (
+            torch.tensor(values, device=self.device).view(1, -1, 1, 1)
+            for values in normalization(self.data.data, self.config)
+        )
+        pixels = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
+        return prepared(pixels, offset, scale, self.config.resize)
+
+
+def load(record: Record) -> list[SavedModel]:
+    """The winner's models, a seed each, the lowest seed first; of a search without a confirmation its best trial's.
+
+    They compute on the GPU where there is one.
+
+    Raises:
+        Missing: no trial has a result; or weights or images are gone, damaged, or do not belong together.
+    """
+    runs = record.winner
+    files = [_weights(record, *run) for run in zip(runs["run_id"], runs["seed"], strict=True)]
+    data = load_data(record)
+    return [
+        _model(record, data, seed, file) for seed, file in sorted(zip(runs["seed"].astype(int), files, strict=True))
+    ]
+
+
+def load_data(record: Record) -> ImageData:
+    """The data set that the search was made on, from where it was then or from `record.data_dir`.
+
+    Raises:
+        Missing: it is not there, or holds other images.
+    """
+    source = record.description["data"]
+    root = record.data_dir or Path(source["root"])
+    moved = "If they have moved, name their folder with --data-dir."
+    try:
+        data = folder.module(trainables.datasets, source["name"]).load(root, **dict(source["options"]))
+    except (DataError, folder.UnknownName, OSError) as error:
+        raise Missing(f"The images cannot be loaded: {error}. {moved}") from error
+    if data.fingerprint != record.parent.data.tags.get("data.fingerprint"):
+        raise Missing(f"In {root} are other images of {source['name']} than it was trained on. {moved}")
+    return data
+
+
+def _weights(record: Record, run_id: str, seed: int) -> Path:
+    try:
+        return record.artifact(run_id, WEIGHTS)
+    except Missing as error:
+        raise Missing(
+            f"The weights of the winner with seed {seed} are not in MLflow, which gets them when a search has ended. "
+            f"{error}"
+        ) from error
+
+
+def _model(record: Record, data: ImageData, seed: int, file: Path) -> SavedModel:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        params = torch.load(file, map_location="cpu", weights_only=True)["params"]
+        state = pretrained.read_weights(str(file))
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise Missing(f"The saved weights of seed {seed} are damaged: {first_line(error)}.") from error
+    try:
+        config = TrainConfig.of(params)
+        built = _build(config, data)
+        built.load_state_dict(state)
+    except (ConfigError, ModelError, folder.UnknownName, RuntimeError) as error:
+        raise Missing(
+            f"The saved weights of seed {seed} do not fit {params.get('model')} as it is built now: {first_line(error)}"
+        ) from error
+    source = record.description["data"]
+    parts = split(
+        data, validation=source["validation"], train_fraction=config.train_fraction, seed=source["split_seed"]
+    )
+    return SavedModel(seed, config, built.to(device).to(memory_format=torch.channels_last).eval(), parts)
+
+
+def _build(config: TrainConfig, data: ImageData) -> nn.Module:
+    """The network, without the weights that its training began from: they may be gone, or far away."""
+    channels, height, width = data.input_shape
+    shape = (channels, config.resize or height, config.resize or width)
+    begun_from = config.model_options.get("weights")
+    options = {key: value for key, value in config.model_options.items() if key not in ("weights", "frozen")}
+    built = network.build(config.model, shape, len(data.classes), options)
+    if hasattr(built, "transform_input"):  # torchvision's weights want it
+        built.transform_input = begun_from == pretrained.IMAGENET  # type: ignore[assignment]
+    return built

@@ -1,0 +1,60 @@
+"""How much each setting mattered, with its uncertainty."""
+
+import math
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis import importance, theme
+from analysis.record import Record
+
+TITLE = "Which settings mattered"
+SECTION = "settings"
+
+
+def prepare(record: Record) -> pd.DataFrame:
+    """A row a setting, the most important first: setting, importance, low, high, chance, n."""
+    return importance.importances(record)
+
+
+def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
+    """A point and an interval a setting; a grey stroke where chance alone can reach."""
+    points = go.Scatter(
+        x=frame["importance"], y=frame["setting"], mode="markers", name="importance and 5 to 95 % interval",
+        marker={"color": theme.ACCENT, "size": 11}, customdata=frame[["low", "high", "n"]],
+        error_x={
+            "array": frame["high"] - frame["importance"], "arrayminus": frame["importance"] - frame["low"],
+            "color": theme.ACCENT, "thickness": 2, "width": 6,
+        },
+        hovertemplate="%{y}: %{x:.2f} (%{customdata[0]:.2f} to %{customdata[1]:.2f}), "
+        "%{customdata[2]} trials<extra></extra>",
+    )  # fmt: skip
+    chance = go.Scatter(
+        x=frame["chance"].clip(upper=1), y=frame["setting"], mode="markers", name="what chance can reach",
+        marker={"symbol": "line-ns-open", "color": theme.CATEGORIES[-1], "size": 18, "line": {"width": 2}},
+        hovertemplate="by chance up to %{x:.2f}<extra></extra>",
+    )  # fmt: skip
+    made = theme.figure(points, chance, x="importance", height=130 + 34 * len(frame))
+    made.update_xaxes(range=[-0.03, 1.04])
+    made.update_yaxes(autorange="reversed", type="category")
+    return made
+
+
+def describe(frame: pd.DataFrame, record: Record) -> str:
+    """In words."""
+    epoch = record.comparable_epoch
+    trials = len(record.at(epoch))
+    best = math.ceil(importance.target_quantile(trials) * trials)
+    listed = ", ".join(f"{s} {i:.2f} ({a:.2f} to {b:.2f})" for s, i, a, b in frame.iloc[:, :4].itertuples(index=False))
+    first, others = frame.iloc[0], frame.iloc[1:]
+    close = others.loc[others["high"] >= first["low"], "setting"].tolist()
+    if close:
+        order = f"The interval of {first['setting']} overlaps that of {', '.join(close)}: their order is not certain."
+    else:
+        order = f"The interval of {first['setting']} lies above all others."
+    weak = frame.loc[frame["importance"] <= frame["chance"], "setting"].tolist()
+    chance = f" No more than chance can yield: {', '.join(weak)}." if weak else ""
+    return (
+        f"What put a trial among the best {best} of {trials} after epoch {epoch} (PED-ANOVA; in brackets 5 to 95 % of "
+        f"{importance.RESAMPLES} resamples of the trials): {listed}. {order}{chance}"
+    )

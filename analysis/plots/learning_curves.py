@@ -1,0 +1,70 @@
+"""Every trial's objective, epoch by epoch, with ASHA's rungs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis import colouring, importance, theme
+from analysis.errors import Missing
+from analysis.record import Record
+
+TITLE = "Learning curves of all trials"
+SECTION = "curves"
+NAMED = 8
+"""Rungs whose lines carry a name; with more of them the names would run into each other."""
+
+
+def prepare(record: Record) -> pd.DataFrame:
+    """A row a trial and epoch: number, epoch, value, outcome."""
+    if record.metric not in record.curves:
+        raise Missing("No trial has finished an epoch yet.")
+    trials = record.trials.set_index("run_id")[["number", "outcome"]]
+    found = record.curves.rename(columns={record.metric: "value"}).join(trials, on="run_id", how="inner")
+    found = found.dropna(subset="value").sort_values(["number", "epoch"], ignore_index=True)
+    if found.empty:
+        raise Missing("No trial has finished an epoch yet.")
+    return found[["number", "epoch", "value", "outcome"]]
+
+
+def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
+    """A line a trial; those that were stopped are faded."""
+    colours = data(frame, record)["colours"][0]["colours"]
+    lines = [
+        go.Scatter(
+            x=curve["epoch"], y=curve["value"], mode="lines+markers" if len(curve) == 1 else "lines",
+            line={"color": colour, "width": 1.6}, marker={"size": 4}, showlegend=False,
+            opacity=0.9 if curve["outcome"].iloc[0] == "completed" else 0.35,
+            name=f"trial {number} ({curve['outcome'].iloc[0]})", hovertemplate="epoch %{x}: %{y:.4f}",
+        )
+        for colour, (number, curve) in zip(colours, frame.groupby("number"), strict=True)
+    ]  # fmt: skip
+    made = theme.figure(*lines, x="epoch", y=theme.label(record.metric), height=480, hovermode="closest")
+    reached = [rung for rung in record.rungs if rung <= frame["epoch"].max()]
+    named = len(reached) <= NAMED
+    for rung in reached:
+        made.add_vline(
+            x=rung, line={"dash": "dot", "width": 1, "color": theme.FADED},
+            annotation={"text": f"rung {rung}", "font": {"size": 11}, "yanchor": "bottom"} if named else {},
+            annotation_position="top",
+        )  # fmt: skip
+    return made
+
+
+def data(frame: pd.DataFrame, record: Record) -> Mapping[str, Any]:
+    """What the page's menu colours the lines by."""
+    trials = record.trials.set_index("number", drop=False).loc[sorted(frame["number"].unique())]
+    ordered = importance.most_important(record, len(record.settings))
+    return {"colours": colouring.choices(record, trials, ordered)}
+
+
+def describe(frame: pd.DataFrame, record: Record) -> str:
+    """In words."""
+    lengths = frame.groupby("number")["epoch"].max()
+    stopped = frame.loc[frame["outcome"] == "stopped", "number"].nunique()
+    rungs = f" ASHA compared them after epochs {', '.join(map(str, record.rungs))} (dotted)." if record.rungs else ""
+    return (
+        f"{len(lengths)} trials of {lengths.min()} to {lengths.max()} epochs; {stopped} were stopped early and are "
+        f"faded.{rungs}"
+    )

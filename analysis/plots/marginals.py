@@ -1,0 +1,165 @@
+"""The objective against each setting alone."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from analysis import theme
+from analysis.errors import Missing
+from analysis.importance import positions
+from analysis.plots.parallel import TICKS, fence, labels, ticks, varied
+from analysis.record import Record, Setting
+
+TITLE = "The effect of each setting"
+SECTION = "settings"
+MIN_WIDTH = 640
+PANELS, PANEL = 12, 190
+"""At the most, and the height of one in pixels."""
+MARKS, LETTERS = 5, 18
+"""Marks on an axis, about; and letters along it, above which they stand at a slant."""
+DISTINCT = 12
+"""Values of a whole number that are summarised one by one."""
+BINS, IN_A_BIN = 10, 8
+"""Of all other ranges: the most bins, and the fewest trials in one."""
+JITTER, STROKE = 0.25, 0.32
+"""Of the distance between two choices: how far points are strewn, and half the length of the median's line."""
+
+
+def prepare(record: Record) -> pd.DataFrame:
+    """A row a setting and trial that has it, and a row a point of the running median; the most important first.
+
+    Returns:
+        setting (key), kind (trial or median), number (the trial's), x (the number itself of a range, the place on
+        the axis of a choice), label (x in words), value (the objective after the comparable epoch), n (trials
+        behind it).
+    """
+    found = positions(record)
+    settings = varied(record, found)[:PANELS]
+    if not settings:
+        raise Missing("The trials differ in no setting.")
+    return pd.concat([_rows(setting, found) for setting in settings], ignore_index=True)
+
+
+def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
+    """A panel a setting, two or three side by side, all with the same axis of values."""
+    settings = {s.key: s for s in record.settings}
+    groups = frame.groupby("setting", sort=False)
+    wide = 3 if len(groups) > 4 else min(2, len(groups))
+    rows = math.ceil(len(groups) / wide)
+    names = [text for key, _ in groups if settings[str(key)].choices for text in ticks(settings[str(key)])[1]]
+    between = 55 + 3 * max(map(len, names), default=0)  # room for slanting names
+    inner = PANEL * rows + between * (rows - 1)
+    panels = make_subplots(
+        rows, wide, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=[str(key) for key, _ in groups],
+        vertical_spacing=between / inner if rows > 1 else 0,
+    )  # fmt: skip
+    margin = {"t": 70, "b": between}
+    panels.update_layout(theme.figure(height=inner + sum(margin.values())).layout, margin=margin)
+    panels.update_layout(legend_y=1 + 30 / inner)
+    panels.update_annotations(font_size=13)
+    low, high = fence(frame.loc[frame["kind"] == "trial", "value"], record.maximize)
+    rng = np.random.default_rng(0)
+    for place, (key, group) in enumerate(groups):
+        setting, at = settings[str(key)], {"row": place // wide + 1, "col": place % wide + 1}
+        points = _points(setting, group[group["kind"] == "trial"], low, high, rng)
+        for trace in (points, _medians(setting, group[group["kind"] == "median"])):
+            panels.add_trace(trace.update(showlegend=place == 0), **at)
+        panels.update_xaxes(**axis(setting, MARKS), **at)
+    free = (high - low or 1) * 0.06
+    panels.update_yaxes(range=[low - free, high + free])
+    panels.update_yaxes(title_text=theme.label(record.metric), col=1)
+    return panels
+
+
+def describe(frame: pd.DataFrame, record: Record) -> str:
+    """In words."""
+    trials = frame[frame["kind"] == "trial"]
+    medians = frame[frame["kind"] == "median"].sort_values("value", ascending=not record.maximize, kind="stable")
+    found = [
+        f"{key} {group['value'].iloc[0]:.4f} at {group['label'].iloc[0]} and {group['value'].iloc[-1]:.4f} at "
+        f"{group['label'].iloc[-1]}"
+        for key in frame["setting"].unique()
+        if len(group := medians[medians["setting"] == key]) > 1
+    ]
+    low, high = fence(trials["value"], record.maximize)
+    beyond = trials.loc[~trials["value"].between(low, high), "number"].nunique()
+    left = len(varied(record, positions(record))) - frame["setting"].nunique()
+    parts = (
+        f"{trials['number'].nunique()} trials after epoch {record.comparable_epoch}.",
+        f"Best and worst median of the {theme.label(record.metric)}: {'; '.join(found)}." if found else "",
+        f"Too poor for the axis, and triangles at its edge: {beyond}." if beyond else "",
+        f"The {PANELS} most important settings are shown, {left} are not." if left else "",
+    )
+    return " ".join(part for part in parts if part)
+
+
+def axis(setting: Setting, about: int = TICKS) -> dict:
+    """Plotly's words for a setting's axis with about so many marks."""
+    marks, texts = ticks(setting, about)
+    if setting.choices is not None:
+        slanting = {"tickangle": -30} if sum(map(len, texts)) > LETTERS else {}
+        return {"tickvals": marks, "ticktext": texts, "range": [-0.5, len(marks) - 0.5], **slanting}
+    ends = [math.log10(setting.low), math.log10(setting.high)] if setting.log else [setting.low, setting.high]
+    margin = (ends[1] - ends[0]) * 0.04
+    return {
+        "tickvals": marks, "ticktext": texts, "type": "log" if setting.log else "linear",
+        "range": [ends[0] - margin, ends[1] + margin],
+    }  # fmt: skip
+
+
+def jittered(setting: Setting, places: pd.Series, rng: np.random.Generator, by: float = JITTER) -> pd.Series:
+    """Choices strewn a little, so that points do not hide each other; ranges as they are."""
+    return places if setting.choices is None else places + rng.uniform(-by, by, len(places))
+
+
+def _rows(setting: Setting, found: pd.DataFrame) -> pd.DataFrame:
+    have = found.dropna(subset=setting.column).rename(columns={setting.column: "x"})
+    trials = have[["number", "x", "value"]].assign(kind="trial", n=1).astype({"number": "Int64"})
+    medians = pd.DataFrame(
+        [
+            {"x": part["x"].median(), "value": part["value"].median(), "kind": "median", "n": len(part)}
+            for part in _parts(setting, have)
+        ],
+        columns=["number", "x", "value", "kind", "n"],
+    ).astype({"number": "Int64"})
+    rows = pd.concat([trials, medians], ignore_index=True)
+    rows = rows.assign(setting=setting.key, label=labels(setting, rows["x"]))
+    return rows[["setting", "kind", "number", "x", "label", "value", "n"]]
+
+
+def _parts(setting: Setting, have: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """One part a value where there are few, else equally many trials in each; none where they would be too small."""
+    if setting.choices is not None or (setting.integer and have["x"].nunique() <= DISTINCT):
+        yield from (part for _, part in have.groupby("x"))
+        return
+    bins = min(BINS, len(have) // IN_A_BIN)
+    if bins > 1:
+        sorted_ = have.sort_values("x", kind="stable")
+        yield from (sorted_.iloc[places] for places in np.array_split(np.arange(len(have)), bins))
+
+
+def _points(setting: Setting, trials: pd.DataFrame, low: float, high: float, rng: np.random.Generator) -> go.Scatter:
+    """What lies beyond the axis is a triangle at its edge."""
+    shown = trials["value"].clip(low, high)
+    symbols = np.select([trials["value"] < low, trials["value"] > high], ["triangle-down", "triangle-up"], "circle")
+    return go.Scatter(
+        x=jittered(setting, trials["x"], rng), y=shown, mode="markers", name="a trial", legendgroup="trial",
+        marker={"color": theme.FADED, "size": 6, "symbol": symbols}, customdata=trials[["number", "label", "value"]],
+        hovertemplate=f"trial %{{customdata[0]}}: %{{customdata[2]:.4f}}<br>{setting.key} %{{customdata[1]}}"
+        "<extra></extra>",
+    )  # fmt: skip
+
+
+def _medians(setting: Setting, medians: pd.DataFrame) -> go.Scatter:
+    x, y, text = medians["x"].tolist(), medians["value"].tolist(), medians["label"].tolist()
+    if setting.choices is not None:
+        x = [at for place in x for at in (place - STROKE, place + STROKE, None)]
+        y, text = ([item for item in column for _ in range(3)] for column in (y, text))
+    return go.Scatter(
+        x=x, y=y, text=text, mode="lines", name="median", legendgroup="median",
+        line={"color": theme.ACCENT, "width": 3}, hovertemplate="median %{y:.4f} at %{text}<extra></extra>",
+    )  # fmt: skip

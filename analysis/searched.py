@@ -1,0 +1,113 @@
+"""The page's first answer: what was searched, on what, and how the trials ended."""
+
+import pandas as pd
+
+from analysis import page, theme
+from analysis.record import Record, Setting
+
+MEANING = {
+    "completed": "trained to the last epoch, or until early stopping",
+    "stopped": "by ASHA, at a rung",
+    "diverged": "the loss was no longer a finite number",
+    "failed": "by an error",
+    "interrupted": "the search ended before it did",
+    "running": "not ended when this page was made",
+}
+NAMED = 8
+"""Trials of one reason that are named."""
+
+
+def items(record: Record) -> tuple[page.Item, ...]:
+    """Facts, the space, the trials' ends, and the spec."""
+    protocol = record.description["protocol"]
+    return (
+        *(page.Prose(note) for note in record.notes),
+        page.Table("The search", "search", facts(record), note=protocol),
+        page.Table("What was searched over", "space", space(record)),
+        page.Table("How the trials ended", "outcomes", outcomes(record)),
+        page.Code("The spec", record.spec),
+    )
+
+
+def facts(record: Record) -> pd.DataFrame:
+    """A row a fact."""
+    tags, said = record.parent.data.tags, record.description
+    commit = tags.get("mlflow.source.git.commit", "none")[:12]
+    changed = " with uncommitted changes" if tags.get("git.dirty") == "true" else ""
+    rungs = f"ASHA, compared after epochs {', '.join(map(str, record.rungs))}" if record.rungs else "none"
+    confirm = said["confirm"]
+    classes, fingerprint = len(said["data"]["classes"]), tags["data.fingerprint"][:12]
+    rows = {
+        "data set": f"{record.title}, {classes} classes, fingerprint {fingerprint}",
+        "objective": f"{theme.label(record.metric)}, {'the larger' if record.maximize else 'the smaller'} the better",
+        "validated on": _validation(said["data"]["validation"]),
+        "trials": f"{len(record.trials)} of up to {said['trials']}, of up to {said['max_epochs']} epochs",
+        "sampler": said["sampler"],
+        "early stopping": rungs,
+        "confirmation": f"best {confirm['top']}, {confirm['seeds']} fresh seeds each" if confirm else "none",
+        "seeds of the trials": _seeds(record.trials["seed"]),
+        "wall time": theme.duration(wall_seconds(record)),
+        "summed over trials": theme.duration(record.trials["seconds"].sum()),
+        "ran on": f"{tags.get('host', 'unknown')}: {said['resources']}",
+        "code": f"commit {commit}{changed}",
+        "versions": tags.get("versions", "unknown"),
+        "search": f"{record.id} of experiment {record.experiment}, {_status(record)}",
+    }
+    return pd.DataFrame({"what": rows.keys(), "value": rows.values()})
+
+
+def space(record: Record) -> pd.DataFrame:
+    """A row a searched setting: where it was searched, and where it exists."""
+    rows = [{"setting": s.key, "searched": _range(s), "exists where": _condition(s)} for s in record.settings]
+    found = pd.DataFrame(rows, columns=["setting", "searched", "exists where"])
+    return found if found["exists where"].any() else found.drop(columns="exists where")
+
+
+def outcomes(record: Record) -> pd.DataFrame:
+    """A row an outcome and reason: how many trials, and which."""
+    rows = []
+    for outcome, meaning in MEANING.items():
+        mine = record.trials[record.trials["outcome"] == outcome]
+        for reason, group in mine.groupby(mine["reason"].where(mine["reason"] != "", meaning), sort=False):
+            numbers = ", ".join(map(str, group["number"].head(NAMED)))
+            more = f" and {len(group) - NAMED} more" if len(group) > NAMED else ""
+            rows.append({"outcome": outcome, "trials": len(group), "why": reason, "numbers": numbers + more})
+    return pd.DataFrame(rows, columns=["outcome", "trials", "why", "numbers"])
+
+
+def wall_seconds(record: Record) -> float:
+    """From the first launch's start to the last one's end, less what lay between; so far, of one that still runs."""
+    metrics, info = record.parent.data.metrics, record.parent.info
+    if "total_seconds" in metrics:
+        return metrics["total_seconds"]
+    ends = record.trials["started"] + record.trials["seconds"].fillna(0)
+    return float(ends.max()) - info.start_time / 1000
+
+
+def _status(record: Record) -> str:
+    return {"FINISHED": "finished", "RUNNING": "still running", "KILLED": "ended before it was done"}.get(
+        record.parent.info.status, record.parent.info.status.lower()
+    )
+
+
+def _validation(validation: float | str) -> str:
+    return {
+        "own": "the data set's own validation images",
+        "rest": "the training images that train_fraction leaves",
+        "test": "THE TEST SET, as in the publication: settings were chosen on it",
+    }.get(str(validation)) or f"{100 * float(validation):g} % of the training images, set aside"
+
+
+def _seeds(seeds: pd.Series) -> str:
+    distinct = sorted(seeds.unique())
+    return ", ".join(map(str, distinct)) if len(distinct) <= NAMED else f"{len(distinct)} different ones"
+
+
+def _range(setting: Setting) -> str:
+    if setting.choices is not None:
+        return ", ".join(map(str, setting.choices))
+    return f"{setting.low:g} to {setting.high:g}" + (" on a log scale" if setting.log else "")
+
+
+def _condition(setting: Setting) -> str:
+    return " and ".join(f"{key} is {' or '.join(map(str, values))}" for key, values in setting.when.items())
