@@ -11,7 +11,8 @@ CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", 
 """Okabe and Ito's colours, told apart by colour-blind eyes; yellow is darker, and black grey, to show on any ground."""
 DARKEST, LIGHTEST = 0.12, 0.8
 """Of Viridis: beyond them it vanishes on a dark or a light ground."""
-SEQUENCE = list(sample_colorscale("Viridis", [DARKEST + (LIGHTEST - DARKEST) * i / 9 for i in range(10)]))
+SHADES = sample_colorscale("Viridis", [DARKEST + (LIGHTEST - DARKEST) * i / 255 for i in range(256)])
+SEQUENCE = SHADES[::17]
 ACCENT, FADED = CATEGORIES[0], "rgba(136,136,136,0.45)"
 HEIGHT = 420
 
@@ -48,7 +49,7 @@ def colour_of(values: Sequence[Any]) -> dict[Any, str]:
 
 def shade(place: float) -> str:
     """The colour of a place in 0..1 on a scale."""
-    return sample_colorscale("Viridis", [DARKEST + (LIGHTEST - DARKEST) * min(max(place, 0.0), 1.0)])[0]
+    return SHADES[round(255 * min(max(place, 0.0), 1.0))]
 
 
 def label(metric: str) -> str:
