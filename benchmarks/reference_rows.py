@@ -69,6 +69,7 @@ def _r2() -> list[Row]:
     short = every_3 | {"epochs": 3, "precision": "bfloat16"}
     every_10 = {"decay_interval": 10, "epochs": 30}
     less, floor = "3 of 30 epochs, bfloat16", "the floor (1e-4) is not given"
+    twelve = {"epochs": 12, "precision": "bfloat16", "pooling": "max"}
     return [
         Row("R2/max-3", "max pooling, lr / 10 every 3", base | short | {"pooling": "max"}, "flowers", 81,
             note=f"{less}; {floor}"),
@@ -76,6 +77,10 @@ def _r2() -> list[Row]:
             "flowers", note=f"{less}; {floor}; not built by the publication"),
         Row("R2/average-3", "average pooling, lr / 10 every 3", base | short | {"pooling": "average"}, "flowers",
             note=f"{less}; {floor}; not in the publication"),
+        Row("R2/twelve-max-3", "max pooling, lr / 10 every 3, 12 epochs", base | every_3 | twelve, "flowers",
+            note=f"12 of 30 epochs, bfloat16; {floor}"),
+        Row("R2/twelve-max-10", "max pooling, lr / 10 every 10, 12 epochs", base | every_10 | twelve, "flowers",
+            note="12 of 30 epochs, bfloat16"),
         Row("R2/full-max-3", "max pooling, lr / 10 every 3, 30 epochs", base | every_3 | {"pooling": "max"}, "flowers",
             81, needs_gpu=True, note=floor),
         Row("R2/full-stochastic-3", "stochastic pooling, lr / 10 every 3, 30 epochs",
