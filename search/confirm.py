@@ -61,7 +61,7 @@ def confirmed(spec: Spec, journal: Journal) -> list[Confirmed]:
     """What has been confirmed, the winner first: by the mean of the objective."""
     runs: dict[int, list[TrialRecord]] = {}
     for record in journal.of("confirm"):
-        if record.outcome is Outcome.COMPLETED:
+        if record.outcome is Outcome.COMPLETED and not record.outside:
             runs.setdefault(record.number, []).append(record)
     found = [Confirmed(number, rs[0].params, rs) for number, rs in runs.items()]
     sign = -1 if spec.objective.maximize else 1

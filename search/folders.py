@@ -9,15 +9,21 @@ from typing import Any
 
 import yaml
 
+from search import fitting
 from search.dataset import DataSource
 from search.errors import Problem, UserError
 from search.journal import AlreadyRunning, Journal
 from search.spec import Spec
 from trainables.data import ImageData
+from trainables.errors import first_line
 
 SPEC, DATA = "spec.yaml", "data.json"
-CHANGEABLE = ("budget", "confirm", "resources", "tracking")
-"""Sections that may change between a search and its continuation."""
+FIXED = {
+    "data": "its trials were trained or validated on other images",
+    "objective": "its trials were chosen by another figure",
+    "scheduler": "its trials were trained and stopped by other rules",
+}
+"""Sections that may not change between a search and its continuation, and why."""
 
 
 @dataclass(frozen=True)
@@ -45,23 +51,45 @@ class SearchFolder:
             resume: None, `latest`, or the id of a search.
 
         Raises:
-            UserError: there is no such search, it is another one's, or another process is running it.
+            UserError: there is no such search, it cannot be gone on with as the spec says, or another process runs it.
         """
         home = results / spec.name
         if resume is None:
             path = home / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         else:
             path = _earlier(home, resume)
-            _check_same(path, spec, source, data)
         try:
             journal = Journal(path / "journal.jsonl")
         except AlreadyRunning as error:
             raise UserError([Problem("--resume", f"{error}: wait for it, or end it")]) from error
         except OSError as error:
-            raise UserError([Problem("--results", f"{path} cannot be written to: {error.strerror}")]) from error
-        (path / SPEC).write_text(yaml.safe_dump(spec.content, sort_keys=False))
-        (path / DATA).write_text(json.dumps({**source.content(), "fingerprint": data.fingerprint}))
+            raise UserError([_unwritable(path, error)]) from error
+        try:
+            if resume is not None and (problems := _irreconcilable(path, journal, spec, source, data)):
+                raise UserError(problems, spec.source, spec.lines)
+            _write(path / SPEC, yaml.safe_dump(spec.content, sort_keys=False))
+            _write(path / DATA, json.dumps({**source.content(), "fingerprint": data.fingerprint}))
+        except OSError as error:
+            journal.close()
+            raise UserError([_unwritable(path, error)]) from error
+        except UserError:
+            journal.close()
+            raise
         return cls(path, journal)
+
+
+def _unwritable(path: Path, error: OSError) -> Problem:
+    return Problem("--results", f"{path} cannot be written to ({error.strerror}): free some space, or name another")
+
+
+def _write(path: Path, text: str) -> None:
+    """Beside it, then renamed: a full disk leaves the old file as it was."""
+    temporary = path.with_name(f".{path.name}")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _earlier(home: Path, resume: str) -> Path:
@@ -79,20 +107,30 @@ def _earlier(home: Path, resume: str) -> Path:
     return match[0]
 
 
-def _check_same(path: Path, spec: Spec, source: DataSource, data: ImageData) -> None:
-    """Refuse to mix trials that cannot be compared."""
-    before: dict[str, Any] = yaml.safe_load((path / SPEC).read_text())
+def _irreconcilable(path: Path, journal: Journal, spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:
+    """Why the search cannot go on as the spec says: its trials could not be compared, or none would be left."""
+    try:
+        before: dict[str, Any] = {**yaml.safe_load((path / SPEC).read_text())}
+        fingerprint = json.loads((path / DATA).read_text())["fingerprint"]
+    except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        remedy = "restore it from a copy, or start a new search"
+        return [Problem("--resume", f"{SPEC} or {DATA} in {path} is damaged ({first_line(error)}): {remedy}")]
+    remedy = "undo the change, or start a new search without --resume"
     problems = [
-        Problem(key, f"differs from the search {path.name}: undo the change, or start a new search without --resume")
-        for key in sorted({*before, *spec.content} - set(CHANGEABLE))
+        Problem(key, f"differs from the search {path.name}: {why}: {remedy}")
+        for key, why in FIXED.items()
         if before.get(key) != spec.content.get(key)
     ]
-    if json.loads((path / DATA).read_text())["fingerprint"] != data.fingerprint:
+    if fingerprint != data.fingerprint:
         problems.append(
             Problem(
                 "data",
                 f"{source.title} has other images than {path.name} was trained on: restore them, or start a new search",
             )
         )
-    if problems:
-        raise UserError(problems, spec.source, spec.lines)
+    searched = journal.of("search")
+    if not problems and searched and len(fitting.outside(spec, searched)) == len(searched):
+        problems.append(
+            Problem("space", f"none of the {len(searched)} trials of {path.name} fits the changed space: {remedy}")
+        )
+    return problems

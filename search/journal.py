@@ -2,16 +2,19 @@
 
 One JSON object a line. `event` is one of
   launch  a driver started: on (what it runs on), concurrent (trials at a time), command (when it was given)
+  space   the space was changed: outside (the ids of the trials that do not fit it any more)
   trial   a trial started, or went on after an interruption: id, number, phase, params, of
   epoch   an epoch ended: id, epoch, metrics
   end     a trial ended: id, outcome, reason, epoch (the last one done)
   best    a trial became the best: id, trial, metric, value
-and `time` is in seconds since 1970.
+`time` is in seconds since 1970, and `crc` the CRC-32 of the line without it: a damaged line is left out.
 """
 
 import fcntl
 import json
+import os
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +47,8 @@ class TrialRecord:
     """None while it runs."""
     reason: str = ""
     ended: float | None = None
+    outside: bool = False
+    """Whether its settings do not fit the space any more, since a resume changed it: it teaches and wins nothing."""
 
     @property
     def last(self) -> dict[str, float]:
@@ -70,30 +75,48 @@ class Journal:
 
         Raises:
             AlreadyRunning: another process has it open.
+            OSError: the file cannot be written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.records: dict[str, TrialRecord] = {}
         self.launches: list[Launch] = []
         self.listeners: list[Callable[[Event], None]] = []
-        self._file = open(path, "ab")  # noqa: SIM115 (open as long as the search is)
+        self.damaged = 0
+        """Lines that were left out: they are not what was written."""
+        # Unbuffered: what could not be written must not be written later, behind what came after it.
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (open as long as the search is)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
             raise AlreadyRunning(f"another process is running the search in {path.parent}") from None
         drop_half_line(path)
-        for event, _ in read(path):
-            self._apply(event)
+        for line, _ in _whole_lines(path, 0):
+            event = _decoded(line)
+            if event is None:
+                self.damaged += 1
+            else:
+                self._apply(event)
 
     def append(self, event: str, **content: Any) -> None:
-        """Write an event, then tell the listeners."""
+        """Write an event, then tell the listeners.
+
+        Raises:
+            OSError: it cannot be written; the file is as it was.
+        """
         entry = {"event": event, "time": time.time(), **content}
-        self._file.write(json.dumps(entry).encode() + b"\n")
-        self._file.flush()
+        self._write(encoded(entry))
         self._apply(entry)
         for listener in self.listeners:
             listener(entry)
+
+    def close_trials(self) -> None:
+        """Interrupt the trials that an earlier driver left running when it was killed."""
+        for record in self.records.values():
+            if record.outcome is None:
+                last = max(record.epochs, default=0)
+                self.append("end", id=record.id, outcome=Outcome.INTERRUPTED, reason="the driver died", epoch=last)
 
     def close(self) -> None:
         """Let go of the file and its lock."""
@@ -113,8 +136,20 @@ class Journal:
         """The part of it that was not spent on confirmation."""
         return sum(launch.searched - launch.began for launch in self.launches)
 
+    def _write(self, line: bytes) -> None:
+        end = os.fstat(self._file.fileno()).st_size
+        try:
+            written = self._file.write(line)
+            if written != len(line):  # the rest does not fit on the disk
+                self._file.write(line[written:])
+        except OSError:
+            self._file.truncate(end)
+            raise
+
     def _apply(self, event: Event) -> None:
         kind, now = event["event"], event["time"]
+        if kind in ("epoch", "end", "best") and event["id"] not in self.records:
+            return  # the line that began the trial is damaged
         if kind == "launch":
             self.launches.append(Launch(now, now, now))
         elif self.launches:
@@ -127,6 +162,9 @@ class Journal:
                 )
             else:
                 known.outcome, known.reason, known.ended = None, "", None
+        elif kind == "space":
+            for record in self.records.values():
+                record.outside = record.id in event["outside"]
         elif kind == "epoch":
             self.records[event["id"]].epochs[event["metrics"]["epoch"]] = event["metrics"]
         elif kind == "end":
@@ -137,14 +175,36 @@ class Journal:
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
-    """The whole lines from a byte offset on, each with the offset behind it; half a last line is left out."""
+    """The events from a byte offset on, each with the offset behind it; half a last line and damage are left out."""
+    for line, end in _whole_lines(path, offset):
+        event = _decoded(line)
+        if event is not None:
+            yield event, end
+
+
+def _whole_lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
     with open(path, "rb") as file:
         file.seek(offset)
         for line in file:
             if not line.endswith(b"\n"):
                 return
             offset += len(line)
-            yield json.loads(line), offset
+            yield line, offset
+
+
+def encoded(event: Event) -> bytes:
+    """An event as a line of the file."""
+    content = json.dumps(event)
+    return f'{content[:-1]}, "crc": "{zlib.crc32(content.encode()):08x}"}}\n'.encode()
+
+
+def _decoded(line: bytes) -> Event | None:
+    """The event of a line; None if the line is not what was written."""
+    content, _, checksum = line.rpartition(b', "crc": ')
+    content += b"}"
+    if checksum != b'"%08x"}\n' % zlib.crc32(content):
+        return None
+    return json.loads(content)
 
 
 def drop_half_line(path: Path) -> None:
@@ -159,8 +219,9 @@ def drop_half_line(path: Path) -> None:
 def leaders(records: Iterable[TrialRecord], metric: str, maximize: bool) -> list[TrialRecord]:
     """The trials with a usable value, best first: the metric after each one's last epoch.
 
-    Among equals the one that trained longer comes first. Failed, diverged and unfinished trials have none.
+    Among equals the one that trained longer comes first. Failed, diverged and unfinished trials have none, and
+    those outside the space are left out.
     """
-    usable = [r for r in records if r.outcome in (Outcome.COMPLETED, Outcome.STOPPED) and r.epochs]
+    usable = [r for r in records if r.outcome in (Outcome.COMPLETED, Outcome.STOPPED) and r.epochs and not r.outside]
     sign = -1 if maximize else 1
     return sorted(usable, key=lambda r: (sign * r.last[metric], -len(r.epochs), r.number))

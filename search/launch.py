@@ -9,7 +9,7 @@ import psutil
 from rich.console import Console
 from rich.markup import escape
 
-from search import confirm, description, dry_run, provenance, summary, tracking
+from search import confirm, description, dry_run, fitting, provenance, summary, tracking
 from search.checks import checked
 from search.dataset import DataSource
 from search.engine import Engine
@@ -74,6 +74,8 @@ class _Launch:
         )
         began = psutil.Process().create_time()
         journal.append("launch", on=self.engine.describe(), concurrent=self.engine.concurrent, command=began)
+        journal.close_trials()
+        searcher = self._searcher()
         described = description.describe(spec, self.source, self.data, self.engine.describe())
         tracker = Tracker(
             journal.path,
@@ -85,7 +87,7 @@ class _Launch:
         )
         broken = None
         with Interrupts() as interrupted:
-            phases = Phases(self._sessions())
+            phases = Phases(self._sessions(searcher))
             if phases.exhausted:
                 self.console.print(self._nothing_left())
             try:
@@ -107,22 +109,46 @@ class _Launch:
         return 0 if finished and any(r.epochs for r in journal.records.values()) else 1
 
     def _nothing_left(self) -> str:
-        if len(self.journal.of("search")) >= self.spec.trials:
+        if sum(not r.outside for r in self.journal.of("search")) >= self.spec.trials:
             return "Nothing is left to do: all trials have ended. To add some, raise budget.trials."
         if self.spec.budget.hours is not None:
             return "Nothing was started: budget.hours is used up. To go on, raise it."
         return "Nothing was started: the first trials all failed. Mend what they failed of, and start a new search."
 
-    def _sessions(self) -> Generator[Session, None, None]:
-        """The search, then its confirmation, each with its view of the progress."""
+    def _searcher(self) -> StudySearcher:
+        """The study, brought up to the journal and to the space; what was lost or left out is said."""
+        journal = self.journal
+        if journal.damaged:
+            self._warn(f"{journal.damaged} damaged lines of {journal.path} were left out: what they said is lost.")
         searcher = StudySearcher(self.spec, self.folder.study)
-        searcher.reconcile(self.journal.of("search"))
+        if searcher.damaged:
+            self._warn(
+                f"The study was damaged and is made anew from the journal; it was put aside as {searcher.damaged}."
+            )
+        if searcher.changed and journal.of("search"):
+            outside = fitting.outside(self.spec, journal.records.values())
+            journal.append("space", outside=sorted(outside))
+            kept = [str(r.number) for r in journal.of("search") if not r.outside]
+            left = [str(r.number) for r in journal.of("search") if r.outside]
+            self.console.print(
+                f"The space has changed. Kept as knowledge: trials {', '.join(kept)}."
+                + (f" They do not fit it any more, and are left out: trials {', '.join(left)}." if left else "")
+            )
+        searcher.reconcile(journal.of("search"))
+        return searcher
+
+    def _warn(self, text: str) -> None:
+        self.console.print(f"[yellow]{escape(text)}[/]", soft_wrap=True)
+
+    def _sessions(self, searcher: StudySearcher) -> Generator[Session, None, None]:
+        """The search, then its confirmation, each with its view of the progress."""
         asha = Asha(description.rungs(self.spec), self.spec.scheduler.reduction_factor, self.spec.objective.maximize)
         out_of_time = deadline(self.journal, self.spec.budget.hours)
         session = Session(
             self._setting("search", self.spec.kept), self.journal, StudyProposer(searcher), asha, out_of_time
         )
-        with self._progress("search", self.spec.trials):
+        left_out = sum(r.outside for r in self.journal.of("search"))
+        with self._progress("search", self.spec.trials + left_out):
             yield session
         if session.hopeless:
             self.console.print("[red]The first trials all failed before their first epoch: no more are started.[/]")

@@ -1,6 +1,10 @@
 """The searcher: asks Optuna for configurations and tells it how they did. Free of Ray."""
 
+import hashlib
+import json
 import math
+import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,14 +14,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search import samplers
+from search import fitting, samplers
 from search.journal import TrialRecord, drop_half_line
 from search.outcomes import OPTUNA_STATE, is_diverged
 from search.spec import Spec
 
-DRAW = "draw"
+POINT, DRAW, SPACE = "point", "draw", "space"
+"""Attributes: of a trial its grid point's index and how many were drawn there before; of a study its space's digest."""
 
 
 class _NoLock(JournalFileOpenLock):
@@ -31,32 +36,55 @@ class _NoLock(JournalFileOpenLock):
 
 
 class StudySearcher:
-    """A persisted Optuna study, driven by asking and telling. Every call can be repeated without harm."""
+    """A persisted Optuna study, driven by asking and telling. Every call can be repeated without harm.
+
+    The study follows from the journal: one that is damaged, contradicts it, or is of another space is made anew
+    from it, under a name of its own in the same file.
+    """
 
     def __init__(self, spec: Spec, path: Path):
-        """Open the study in a journal file, or begin it."""
+        """Open the study in a journal file, or begin it.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        drop_half_line(path)
         self.spec = spec
-        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_NoLock(str(path))))
-        direction = StudyDirection.MAXIMIZE if spec.objective.maximize else StudyDirection.MINIMIZE
-        self.study = optuna.create_study(
-            storage=storage, study_name=spec.name, direction=direction, load_if_exists=True
-        )
+        self.damaged: Path | None = None
+        """Where a file that could not be read was put aside."""
         self._running: dict[int, optuna.Trial] = {}
         self._orphans: list[int] = []
-        self._given = self._plan()
+        self._given = fitting.plan(spec)
+        drop_half_line(path)
+        try:
+            self._storage = _storage(path)
+            names = [study.study_name for study in self._storage.get_all_studies()]
+        except OSError:
+            raise
+        except Exception:  # a damaged file can raise nearly anything
+            self.damaged = path.with_name(f"study-damaged-{time.strftime('%Y%m%d-%H%M%S')}.log")
+            path.replace(self.damaged)
+            self._storage, names = _storage(path), []
+        self.study = self._study(names[-1] if names else spec.name)
+        if not names:
+            self.study.set_user_attr(SPACE, self._digest)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the study was made for another space than the spec's."""
+        return self.study.user_attrs.get(SPACE) != self._digest
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
         """The next trial's number and configuration, or None when the search has made all of them."""
         if self._orphans:
             return self._configured(self._trial(self._orphans.pop(0)))
         trials = self.study.get_trials(deepcopy=False)
-        number = sum(t.state != TrialState.WAITING for t in trials)
-        if number >= self.spec.trials:
+        made = [t for t in trials if t.state != TrialState.WAITING and POINT in t.user_attrs]
+        if len(made) >= self.spec.trials:
             return None
+        number = sum(t.state != TrialState.WAITING for t in trials)
         if number == len(trials):
-            self.study.enqueue_trial(self._fixed(number), user_attrs={DRAW: number // len(self._given)})
+            self._enqueue(made)
         self._seed_sampler(number)
         trial = self.study.ask()
         self._running[trial.number] = trial
@@ -81,12 +109,15 @@ class StudySearcher:
         self.study.tell(record.number, value, state)
         self._running.pop(record.number, None)
 
-    def reconcile(self, records: list[TrialRecord]) -> None:
-        """Bring the study up to the journal after a driver was killed between the two.
+    def reconcile(self, records: list[TrialRecord]) -> bool:
+        """Bring the study up to the journal after a driver was killed between the two; whether it was made anew.
 
         A trial that the study began and the journal never heard of is the next to be asked for: it has
         its place in the grid, and perhaps some of its settings.
         """
+        if self.changed or any(self._contradicts(record) for record in records):
+            self._rebuild(records)
+            return True
         known = {record.number: record for record in records}
         self._orphans = []
         for trial in self.study.get_trials(deepcopy=False):
@@ -98,18 +129,79 @@ class StudySearcher:
                 for epoch, metrics in record.epochs.items():
                     self.report(trial.number, epoch, self.value_of(metrics))
                 self.tell(record)
+        return False
 
-    def _plan(self) -> list[dict[str, Any]]:
-        """What is fixed of the trials, in turn: each grid point, or whole configurations for the grid sampler."""
+    def _contradicts(self, record: TrialRecord) -> bool:
+        """Whether the study says otherwise than the journal, which is written first: it may only lag behind."""
+        trials = self.study.get_trials(deepcopy=False)
+        if record.number >= len(trials):
+            return True
+        trial = trials[record.number]
+        if POINT not in trial.user_attrs:
+            return not record.outside
+        state = OPTUNA_STATE[record.outcome] if record.outcome else None
+        told = {epoch: self.value_of(m) for epoch, m in record.epochs.items() if epoch in trial.intermediate_values}
+        return (
+            (state is not None and trial.state.is_finished() and trial.state is not state)
+            or any(record.params.get(key, value) != value for key, value in trial.params.items())
+            or any(p.key in record.params and p.key not in trial.params for p in self.spec.space.parameters)
+            or any(not _equal(trial.intermediate_values[epoch], value) for epoch, value in told.items())
+        )
+
+    def _rebuild(self, records: list[TrialRecord]) -> None:
+        """A new study with what the journal knows; a trial that does not fit the space keeps its number alone."""
+        names = [study.study_name for study in self._storage.get_all_studies()]
+        self._running, self._orphans = {}, []
+        self.study = self._study(f"{self.spec.name} ({len(names) + 1})")
+        known = {record.number: record for record in records}
+        draws: Counter[int] = Counter()
+        for number in range(max(known, default=-1) + 1):
+            record = known.get(number)
+            found = fitting.fitted(self.spec.space, self._given, record.params) if record else None
+            if record is None or found is None:
+                self.study.add_trial(create_trial(state=TrialState.FAIL))
+                continue
+            point, drawn = found
+            self.study.add_trial(self._frozen_of(record, drawn, {POINT: point, DRAW: draws[point]}))
+            draws[point] += 1
+        self.study.set_user_attr(SPACE, self._digest)
+
+    def _frozen_of(self, record: TrialRecord, drawn: dict[str, Any], attributes: dict[str, Any]) -> FrozenTrial:
+        state = (OPTUNA_STATE[record.outcome] if record.outcome else None) or TrialState.RUNNING
+        if state.is_finished():
+            attributes["outcome"] = str(record.outcome)
+        value = self.value_of(record.last) if record.last else math.nan
+        trial = create_trial(
+            state=state if state.is_finished() else TrialState.PRUNED,  # it makes no running ones
+            value=value if state in (TrialState.COMPLETE, TrialState.PRUNED) and math.isfinite(value) else None,
+            params=drawn,
+            distributions={p.key: p.distribution for p in self.spec.space.parameters if p.key in drawn},
+            intermediate_values={epoch: self.value_of(metrics) for epoch, metrics in record.epochs.items()},
+            user_attrs=attributes,
+        )
+        if not state.is_finished():
+            trial.state, trial.datetime_complete = TrialState.RUNNING, None
+        return trial
+
+    def _study(self, name: str) -> optuna.Study:
+        direction = StudyDirection.MAXIMIZE if self.spec.objective.maximize else StudyDirection.MINIMIZE
+        return optuna.create_study(storage=self._storage, study_name=name, direction=direction, load_if_exists=True)
+
+    @property
+    def _digest(self) -> str:
+        """Of what a configuration is drawn from: constants, parameters, and the points of the grid."""
         space = self.spec.space
-        return space.product() if self.spec.sampler.name == "grid" else space.grid
+        content = [dict(space.constants), [p.describe() for p in space.parameters], self._given]
+        return hashlib.blake2b(json.dumps(content, default=str).encode(), digest_size=8).hexdigest()
 
-    def _fixed(self, number: int) -> dict[str, Any]:
-        """What is given of a trial: its grid point, and what was drawn for the same draw's earlier points."""
-        draw, point = divmod(number, len(self._given))
-        earlier = [t for t in self.study.get_trials(deepcopy=False) if t.user_attrs.get(DRAW) == draw]
+    def _enqueue(self, made: list[FrozenTrial]) -> None:
+        """Give the next trial its grid point, the one with the fewest trials, and what was drawn for that draw."""
+        counts = Counter(t.user_attrs[POINT] for t in made)
+        point = min(range(len(self._given)), key=lambda index: counts[index])
+        draw = counts[point]
+        earlier = [t for t in made if t.user_attrs[DRAW] == draw]
         drawn = {key: value for trial in earlier for key, value in trial.params.items()}
-        return {**drawn, **self._given[point]}
+        self.study.enqueue_trial({**drawn, **self._given[point]}, user_attrs={POINT: point, DRAW: draw})
 
     def _trial(self, number: int) -> optuna.Trial:
         """The running trial, attached to again if it was begun by an earlier driver."""
@@ -126,6 +218,14 @@ class StudySearcher:
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self.study.get_trials(deepcopy=False)[number]
+
+
+def _storage(path: Path) -> JournalStorage:
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=_NoLock(str(path))))
+
+
+def _equal(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def _draw(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> Any:

@@ -83,18 +83,18 @@ class Session:
         self.scheduler = scheduler
         self.out_of_time = out_of_time
         self.running: set[str] = set()
-        self._unfinished = [r for r in self.records() if r.outcome in (None, Outcome.INTERRUPTED)]
+        self._unfinished = [r for r in self.records() if r.outcome is Outcome.INTERRUPTED and not r.outside]
         self._exhausted = False
         self._kept = leaders(self.records(), setting.metric, setting.maximize)[: setting.keep]
         for record in self.records():
-            if record.outcome not in (None, Outcome.INTERRUPTED) and record not in self._kept:
+            if record not in self._unfinished and record not in self._kept:
                 self.checkpoint(record.id).unlink(missing_ok=True)
             for epoch, metrics in sorted(record.epochs.items()):
-                if not is_diverged(metrics):
+                if not record.outside and not is_diverged(metrics):
                     scheduler.goes_on(record.id, epoch, metrics[setting.metric])
 
     def records(self) -> list[TrialRecord]:
-        """All trials of this phase."""
+        """All trials of this phase, those outside the space too."""
         return self.journal.of(self.setting.phase)
 
     @property

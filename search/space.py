@@ -47,6 +47,13 @@ class Parameter:
             return tuple(range(self.distribution.low, self.distribution.high + 1))
         return None
 
+    def holds(self, value: Scalar) -> bool:
+        """Whether a value is one of its choices, or lies in its range."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return any(value == c and isinstance(value, bool) == isinstance(c, bool) for c in self.distribution.choices)
+        low, high = self.extremes
+        return _is_number(value) and low <= value <= high  # type: ignore[operator]
+
     def describe(self) -> str:
         """As a person would write it: `1e-05 .. 0.1 (log)`."""
         if isinstance(self.distribution, CategoricalDistribution):

@@ -11,6 +11,7 @@ from search.dataset import DataSource
 from search.errors import UserError
 from search.folders import SearchFolder
 from search.spec import Spec, load
+from trainables.config import TrainConfig
 from trainables.data import ImageData
 
 RIGHT = """\
@@ -128,14 +129,9 @@ def test_a_folder_that_was_not_finished_being_made_is_no_search(results, spec):
 @pytest.mark.parametrize(
     ("override", "key"),
     [
-        ("space.lr=1e-3", "space"),
-        ("space.batch_size.choice=[32, 64, 128]", "space"),
-        ("space.seed=3", "space"),
-        ("sampler.seed=1", "sampler"),
         ("scheduler.max_epochs=27", "scheduler"),
         ("objective.metric=val_loss", "objective"),
         ("data.validation=0.2", "data"),
-        ("model=lenet", "model"),
     ],
 )
 def test_a_changed_search_is_not_mixed_with_what_was_found(results, spec, override, key):
@@ -153,8 +149,8 @@ def test_a_changed_search_is_not_mixed_with_what_was_found(results, spec, overri
 def test_every_change_is_named_at_once(results, spec):
     search(results, spec(), "made-1")
     with pytest.raises(UserError) as caught:
-        resume(results, spec("space.lr=1e-3", "sampler.seed=1", "budget.trials=9"), data=images("b2"))
-    assert {problem.key for problem in caught.value.problems} == {"sampler", "space", "data"}
+        resume(results, spec("objective.metric=val_loss", "scheduler.name=none", "budget.trials=9"), data=images("b2"))
+    assert {problem.key for problem in caught.value.problems} == {"objective", "scheduler", "data"}
 
 
 @pytest.mark.parametrize(
@@ -165,10 +161,11 @@ def test_every_change_is_named_at_once(results, spec):
         "confirm=null",
         "confirm.top=1",
         "resources.cpu=2",
+        "sampler.name=random",
         "tracking.uri=http://there:5000",
     ],
 )
-def test_budget_confirmation_resources_and_tracking_may_change(results, spec, override):
+def test_what_does_not_touch_the_trials_may_change(results, spec, override):
     path = search(results, spec(), "made-1")
     folder = resume(results, spec(override))
     assert folder.path == path
@@ -211,3 +208,45 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path, spec):
     (tmp_path / "results").write_text("a file")
     with pytest.raises(UserError, match=r"--results: .*made.* cannot be written to"):
         SearchFolder.open(tmp_path / "results", spec(), SOURCE, images(), None)
+
+
+TRIAL = {"lr": 1e-3, "batch_size": 32, "epochs": 9}
+
+
+@pytest.mark.parametrize(
+    ("override", "fits"),
+    [
+        ("space.lr.loguniform=[1e-6, 1]", True),
+        ("space.lr.loguniform=[1e-4, 1e-2]", True),
+        ("space.lr=1e-3", True),
+        ("space.batch_size.choice=[32, 64, 128]", True),
+        ("space.momentum={uniform: [0.5, 0.9], when: {optimizer: sgd}}", True),
+        ("space.lr.loguniform=[1e-2, 1e-1]", False),
+        ("space.batch_size.choice=[64, 128]", False),
+        ("space.seed=3", False),
+        ("model=fashionnet", False),
+    ],
+)
+def test_the_space_may_change_as_long_as_a_trial_is_left(results, spec, override, fits):
+    optimizer = "space.optimizer={choice: [adam, sgd]}"
+    folder = SearchFolder.open(results, spec(), SOURCE, images(), None)
+    params = TrainConfig.of({**spec().space.constants, **TRIAL}).in_effect()
+    folder.journal.append("trial", id="trial-0000", number=0, phase="search", params=params)
+    folder.journal.close()
+    if fits:
+        resume(results, spec(optimizer, override))
+        return
+    before = (folder.path / "spec.yaml").read_text()
+    with pytest.raises(UserError, match="space: none of the 1 trials of .* fits the changed space: undo the change"):
+        resume(results, spec(optimizer, override))
+    assert (folder.path / "spec.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("name", ["spec.yaml", "data.json"])
+@pytest.mark.parametrize("content", ["", "{", "\x00\x01", "[1, 2"])
+def test_a_damaged_file_of_the_search_is_told_and_left_alone(results, spec, name, content):
+    folder = search(results, spec(), "made-1")
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match="is damaged .*: restore it from a copy, or start a new search"):
+        resume(results, spec())
+    assert (folder / name).read_text() == content

@@ -1,14 +1,16 @@
 """The journal is the truth about a search: whatever happens to its writer, what it says stands."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from search.journal import AlreadyRunning, Journal, TrialRecord, leaders, read
+from search.journal import AlreadyRunning, Journal, TrialRecord, encoded, leaders, read
 from search.outcomes import Outcome
 
 PROJECT = Path(__file__).parents[2]
@@ -145,15 +147,92 @@ def test_what_is_appended_after_half_a_line_can_be_read(tmp_path):
 
 def test_a_reader_of_a_running_search_leaves_half_a_line_for_later(tmp_path):
     path = tmp_path / "journal.jsonl"
-    path.write_bytes(b'{"event": "launch", "time": 1}\n{"event": "tri')
-    events = list(read(path))
-    assert events == [({"event": "launch", "time": 1}, 31)]
-    assert path.stat().st_size == 45
+    whole = encoded({"event": "launch", "time": 1})
+    path.write_bytes(whole + b'{"event": "tri')
+    [(event, end)] = read(path)
+    assert (event["time"], end) == (1, len(whole))
+    assert path.stat().st_size == len(whole) + 14
 
 
 def test_an_empty_file_is_a_search_that_has_not_begun(tmp_path):
     (tmp_path / "journal.jsonl").touch()
     assert Journal(tmp_path / "journal.jsonl").records == {}
+
+
+# What a bad disk does
+
+
+def test_any_flipped_byte_costs_its_line_and_nothing_else(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    write_a_search(path).close()
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    random = Random(0)
+    for _ in range(300):
+        at, bit = random.randrange(len(whole)), 1 << random.randrange(8)
+        damaged = bytearray(whole)
+        damaged[at] ^= bit
+        path.write_bytes(damaged)
+        journal = Journal(path)
+        lost = whole[:at].count(b"\n")
+        if damaged[at] == 10:  # one line became two
+            assert journal.damaged == 2
+        elif whole[at] == 10:  # two lines became one, or the last one half of one
+            assert journal.damaged == (lost < len(lines) - 1)
+        else:
+            assert journal.damaged == 1
+        survivors = [line for n, line in enumerate(lines) if n not in (lost, lost + (whole[at] == 10))]
+        assert repr([e for e, _ in read(path)]) == repr([event_of(line) for line in survivors])
+        journal.close()
+
+
+def test_a_trial_whose_beginning_is_damaged_is_left_out_and_the_others_are_whole(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    before = write_a_search(path)
+    before.close()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(
+        b"".join(b"x" + line if b'"trial", "time"' in line and b'"t0"' in line else line for line in lines)
+    )
+    after = Journal(path)
+    assert after.damaged == 1
+    assert "t0" not in after.records
+    assert repr(after.records["t1"]) == repr(before.records["t1"])
+
+
+def test_a_full_disk_leaves_the_file_as_it_was_and_it_goes_on_when_there_is_room(tmp_path):
+    """In a process of its own, for a limit on the size of files holds for all that a process writes."""
+    path = tmp_path / "journal.jsonl"
+    answer = subprocess.run([sys.executable, "-c", FULL, str(path)], cwd=PROJECT, capture_output=True, text=True)
+    assert answer.stdout.split() == ["refused", "4", "refused", "4", "5"], answer.stderr
+    journal = Journal(path)
+    assert journal.damaged == 0
+    assert [event["note"] for event, _ in read(path)] == ["", "", "", "", "room"]
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from search.journal import Journal, read
+path = Path(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+journal = Journal(path)
+for _ in range(4):
+    journal.append("launch", note="")
+resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 50, resource.RLIM_INFINITY))
+for _ in range(2):
+    try:
+        journal.append("launch", note="x" * 40)
+    except OSError:
+        print("refused", len(list(read(path))))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+journal.append("launch", note="room")
+print(len(list(read(path))))
+"""
+
+
+def event_of(line: bytes) -> dict:
+    return {key: value for key, value in json.loads(line).items() if key != "crc"}
 
 
 # One driver at a time

@@ -1,6 +1,5 @@
 """A session's decisions, driven by made-up metrics: nothing is trained here."""
 
-import json
 import math
 import time
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.dataset import DataSource
-from search.journal import Journal, read
+from search.journal import Journal, encoded, read
 from search.outcomes import Outcome
 from search.proposers import ListProposer
 from search.schedulers import Asha
@@ -88,7 +87,9 @@ def begin(journal: Journal, proposer=None, *, rungs=(), factor=3, out_of_time=la
 def reopened(journal: Journal) -> Journal:
     """The journal as the next driver finds it."""
     journal.close()
-    return Journal(journal.path)
+    again = Journal(journal.path)
+    again.close_trials()
+    return again
 
 
 def run_through(session: Session, accuracy: float = 0.5, epochs: int = EPOCHS) -> str:
@@ -430,7 +431,7 @@ def test_a_resumed_session_decides_at_a_rung_as_one_that_was_never_ended(journal
 
     journal.close()
     journal.path.write_bytes(killed_here)
-    again = begin(Journal(journal.path), Made(trials=0), rungs=(1,), factor=2, concurrent=10)
+    again = begin(reopened(journal), Made(trials=0), rungs=(1,), factor=2, concurrent=10)
     while again.next() is not None:
         pass
     assert last in again.running
@@ -513,8 +514,8 @@ def write_launch(path: Path, began: float, *events: tuple[float, str, str]) -> N
     for after, phase, id in events:
         trial = {"event": "trial", "time": began + after, "id": id, "number": 0, "phase": phase, "params": {}}
         written.append(trial)
-    with open(path, "a") as file:
-        file.writelines(json.dumps(event) + "\n" for event in written)
+    with open(path, "ab") as file:
+        file.writelines(encoded(event) for event in written)
 
 
 @pytest.mark.parametrize(("hours", "up"), [(None, False), (1.9, True), (2.1, False)])
