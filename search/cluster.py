@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from search import tuner  # noqa: F401 (first: its settings must be there when ray.tune is imported)
 from search.dataset import DataSource
 from search.errors import Problem
@@ -52,12 +54,32 @@ def connect(address: str | None) -> None:
     local: dict[str, Any] = (
         {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if where == "local" else {}
     )
+    before = set(psutil.Process().children(recursive=True))
     ray.init(where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **local)
+    started = set(psutil.Process().children(recursive=True)) - before
+    _raylets[:] = [process for process in started if process.name() == "raylet"]
+
+
+_raylets: list[psutil.Process] = []
+"""The one that `connect` started on this machine; none of a cluster that was there."""
+
+
+def lost() -> bool:
+    """Whether the raylet that `connect` started has died: Ray notices late, and then waits for it for ever."""
+    return any(not _runs(process) for process in _raylets)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def disconnect() -> None:
     """Leave the cluster; one that `connect` started ends."""
     ray.shutdown()
+    _raylets.clear()
 
 
 def available() -> dict[str, float]:

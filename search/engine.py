@@ -11,6 +11,10 @@ from search.spec import Spec
 from trainables.errors import first_line
 
 
+class ClusterLost(RuntimeError):
+    """Ray died too often."""
+
+
 class Engine:
     """What runs sessions: Ray, or this process. A context, for Ray is started and ended."""
 
@@ -50,20 +54,36 @@ class Engine:
 
         return self.slots.describe(cluster.available())
 
-    def run(self, phases: Phases, interrupted: Callable[[], bool]) -> None:
-        """Run all trials, until an interrupt."""
+    def run(self, phases: Phases, interrupted: Callable[[], bool], warn: Callable[[str], None]) -> None:
+        """Run all trials, until an interrupt. Ray is started again if it dies: trials go on from their last epoch.
+
+        Raises:
+            ClusterLost: it died more often than a trial's worker may.
+        """
         if self.in_process:
             in_process.run(phases, interrupted)
-        else:
-            from search import tuner
+            return
+        from search import cluster, tuner
 
+        deaths = 0
+        while True:
             tuner.run(
                 phases,
                 cpu=self.slots.cpu,
                 gpu=self.slots.gpu,
                 retries=self.spec.resources.retries,
                 interrupted=interrupted,
+                lost=cluster.lost,
             )
+            if interrupted() or not cluster.lost():
+                return
+            deaths += 1
+            if deaths > self.spec.resources.retries:
+                raise ClusterLost(f"Ray died on this machine {deaths} times")
+            warn("Ray died on this machine, and is started again: trials go on from their last epoch.")
+            cluster.disconnect()
+            cluster.connect(self.address)
+            phases.restart()
 
 
 def _not_connected(address: str | None, reason: str) -> Problem:

@@ -92,7 +92,7 @@ class _Launch:
                 self.console.print(self._nothing_left())
             try:
                 if not phases.exhausted:
-                    self.engine.run(phases, interrupted)
+                    self.engine.run(phases, interrupted, self._warn)
             except Exception as error:  # Ray's engine can end with many; what was trained is in the journal
                 broken = f"{type(error).__name__}: {error}"
             finally:

@@ -180,6 +180,11 @@ class Session:
             metric = self.setting.metric
             self.journal.append("best", id=id, metric=metric, value=record.last[metric], trial=record.number)
 
+    def restart(self) -> None:
+        """Begin what is running again, from its checkpoints: all workers are gone."""
+        self._unfinished = [self.journal.records[id] for id in sorted(self.running)] + self._unfinished
+        self.running.clear()
+
     def interrupt(self) -> None:
         """Close what is still running, to be gone on with later."""
         for id in sorted(self.running):
@@ -236,6 +241,13 @@ class Phases:
         """A trial's code raised, or its worker died too often."""
         if self._current is not None:
             self._current.fail(id, error)
+
+    def restart(self) -> None:
+        """Begin what is running again, from its checkpoints: all workers are gone."""
+        self._ahead = None
+        if self._current is not None:
+            self._current.restart()
+            self._ahead = self._advance()
 
     def close(self) -> None:
         """End here: what is running is interrupted."""

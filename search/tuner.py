@@ -107,12 +107,14 @@ REPORTED = (
 
 
 class _Failures(_Unsaved, tune.Callback):
-    """Hears of trials whose worker died more often than they may."""
+    """Hears of trials whose worker died more often than they may; all do when Ray itself died, and that is no fault."""
 
-    def __init__(self, phases: Phases):
-        self._phases = phases
+    def __init__(self, phases: Phases, lost: Callable[[], bool]):
+        self._phases, self._lost = phases, lost
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        if self._lost():
+            return
         error = Path(trial.error_file).read_text() if trial.error_file else ""
         times = "once" if trial.num_failures == 1 else f"{trial.num_failures} times"
         self._phases.fail(trial.config["id"], f"{error}\nThe trial's worker died {times}.")
@@ -134,13 +136,22 @@ class _When(tune.Stopper):
         return {}
 
 
-def run(phases: Phases, *, cpu: int, gpu: float, retries: int, interrupted: Callable[[], bool]) -> None:
+def run(
+    phases: Phases,
+    *,
+    cpu: int,
+    gpu: float,
+    retries: int,
+    interrupted: Callable[[], bool],
+    lost: Callable[[], bool],
+) -> None:
     """Run all trials on the Ray cluster that this process is connected to.
 
     Args:
         cpu, gpu: resources of one trial.
         retries: how often a trial whose worker died goes on from its checkpoint.
         interrupted: whether to end now; asked several times a second.
+        lost: whether Ray has died on this machine: it ends then too, with trials still running.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="search-tune-") as storage:
@@ -156,8 +167,8 @@ def run(phases: Phases, *, cpu: int, gpu: float, retries: int, interrupted: Call
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=storage,
-                callbacks=[_Failures(phases)],
-                stop=_When(interrupted),
+                callbacks=[_Failures(phases, lost)],
+                stop=_When(lambda: interrupted() or lost()),
                 failure_config=tune.FailureConfig(max_failures=retries),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 verbose=0,

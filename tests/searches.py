@@ -1,0 +1,127 @@
+"""Searches as a person runs them: the command in a process of its own, watched from outside, and killed."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import psutil
+from conftest import PROJECT
+from mlflow.tracking import MlflowClient
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from search.journal import Journal, TrialRecord, read
+from search.trial import Task, TrialRun
+
+TIMED = {"epoch_seconds", "images_per_second", "peak_memory_mb"}
+
+
+class Search:
+    """The command as a person runs it, in a folder of its own."""
+
+    def __init__(self, folder: Path, spec: Path, uri: str):
+        self.folder, self.spec, self.uri = folder, spec, uri
+        self.pids: set[int] = set()
+
+    def start(self, *options: str, report: bool = False, ray: bool = True) -> subprocess.Popen:
+        command = [sys.executable, "-m", "search.run", str(self.spec), *options]
+        command += ["--address", "local"] if ray else ["--in-process"]
+        command += [] if report else ["--no-report"]
+        environment = os.environ | {
+            "PYTHONPATH": str(PROJECT),
+            "MLFLOW_TRACKING_URI": self.uri,
+            "HOME": str(self.folder),  # Ray writes a token there
+        }
+        self.process = subprocess.Popen(
+            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        return self.process
+
+    def finish(self, process: subprocess.Popen) -> str:
+        """Wait for the end, noting the workers' process ids; what it printed."""
+        while process.poll() is None:
+            self.pids |= set(self.workers(process))
+            time.sleep(0.05)
+        return process.stdout.read()
+
+    @staticmethod
+    def raylet(process: subprocess.Popen) -> int:
+        """Its process id."""
+        (pid,) = (c.pid for c in psutil.Process(process.pid).children(recursive=True) if c.name() == "raylet")
+        return pid
+
+    @staticmethod
+    def workers(process: subprocess.Popen) -> list[int]:
+        """Process ids of the trial workers; Ray titles them by their class, which Tune wraps."""
+        with contextlib.suppress(psutil.Error):
+            return [c.pid for c in psutil.Process(process.pid).children(recursive=True) if _is_worker(c)]
+        return []
+
+    def kill_a_worker(self, process: subprocess.Popen) -> None:
+        while not (pids := self.workers(process)):
+            assert process.poll() is None, process.stdout.read()
+        os.kill(pids[0], signal.SIGKILL)
+
+    def until(self, process: subprocess.Popen, condition: Callable[[dict[str, TrialRecord]], bool]) -> None:
+        """Wait until the journal fulfils a condition."""
+        while not condition(self.records()):
+            assert process.poll() is None, process.stdout.read()
+            time.sleep(0.02)
+
+    @property
+    def state(self) -> Path | None:
+        return next(iter(sorted(self.folder.glob("results/*/*"))), None)
+
+    def records(self) -> dict[str, TrialRecord]:
+        """The trials as the journal has them, read without taking its lock."""
+        journal = Journal.__new__(Journal)
+        journal.records, journal.launches = {}, []
+        if self.state is not None and (self.state / "journal.jsonl").exists():
+            for event, _ in read(self.state / "journal.jsonl"):
+                journal._apply(event)
+        return journal.records
+
+    def study(self) -> optuna.Study:
+        storage = JournalStorage(JournalFileBackend(str(self.state / "study.log")))
+        return optuna.load_study(study_name=None, storage=storage)
+
+    def runs(self, experiment: str) -> tuple[list, list]:
+        """MLflow's parent runs and trial runs."""
+        client = MlflowClient(self.uri)
+        runs = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+        return [r for r in runs if "search.trial_id" not in r.data.tags], [
+            r for r in runs if "search.trial_id" in r.data.tags
+        ]
+
+
+def curve(record: TrialRecord) -> list[dict[str, float]]:
+    """The metrics of each epoch, without those that depend on the clock."""
+    return [{k: v for k, v in record.epochs[e].items() if k not in TIMED} for e in sorted(record.epochs)]
+
+
+def undisturbed(search: Search, record: TrialRecord, tmp_path: Path) -> list[dict[str, float]]:
+    """The same trial trained in this process, from its beginning."""
+    data = {k: v for k, v in json.loads((search.state / "data.json").read_text()).items() if k != "fingerprint"}
+    checkpoint = str(tmp_path / f"{record.id}.pt")
+    run = TrialRun(Task(record.id, record.params, data, checkpoint, 1, score_test=record.phase == "confirm"))
+    results = [run.step() for _ in record.epochs]
+    return [{k: v for k, v in result.items() if k not in TIMED | {"finished"}} for result in results]
+
+
+class Nothing:
+    """A trial that has not begun."""
+
+    epochs: dict = {}
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return any(name in "".join(process.cmdline()[:1]) for name in ("TuneTrial", "ResourceTrainable"))
+    return False
