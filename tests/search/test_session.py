@@ -347,6 +347,24 @@ def test_a_resumed_session_still_knows_the_best_checkpoints(journal):
     assert [event["id"] for event, _ in read(journal.path) if event["event"] == "best"] == ["t0", "t2"]
 
 
+def test_the_generation_before_the_last_goes_when_its_trial_ends(journal):
+    session = begin(journal, keep=1, concurrent=3)
+    before = {}
+    for _ in range(3):
+        path = make_checkpoint(session, session.next().id)
+        before[path.stem] = path.with_name(f"{path.name}.previous")
+        before[path.stem].write_text("one epoch less")
+    for number in range(1, EPOCHS + 1):
+        session.report("t0", epoch(number))
+    session.fail("t1", "broke")
+    session.interrupt()
+    assert [path.exists() for path in before.values()] == [False, False, True]
+    before["t0"].write_text("a driver was killed before it removed this")
+    begin(reopened(journal), keep=1)
+    assert not before["t0"].exists()
+    assert session.checkpoint("t0").exists()
+
+
 # Going on after a driver's end
 
 
@@ -405,6 +423,32 @@ def test_finished_trials_are_not_run_again(journal):
     again = begin(reopened(journal), Made(trials=0))
     assert again.next() is None
     assert again.exhausted
+
+
+def test_epochs_that_are_trained_again_are_written_down_and_decided_on_once(journal):
+    proposer = Made()
+    session = begin(journal, proposer, rungs=(1,), factor=2, concurrent=4)
+    id = session.next().id
+    for number in (1, 2, 3):
+        assert session.report(id, epoch(number, 0.3))
+    for _ in range(3):  # better ones: in their company it would not pass the rung any more
+        session.report(session.next().id, epoch(1, 0.9))
+    session.lost(id, "checkpoint damaged: begins anew")
+    for number in (1, 2, 3):
+        assert session.report(id, epoch(number, 0.3))
+    assert not session.report(id, epoch(4, 0.3))
+    events = [event for event, _ in read(journal.path)]
+    assert [e["metrics"]["epoch"] for e in events if e["event"] == "epoch" and e["id"] == id] == [1, 2, 3, 4]
+    assert [e["text"] for e in events if e["event"] == "lost"] == ["checkpoint damaged: begins anew"]
+    assert journal.records[id].outcome is Outcome.COMPLETED
+
+
+def test_a_worker_is_told_how_far_its_trial_was(journal):
+    session = begin(journal)
+    assert session.next().epochs_done == 0
+    session.report("t0", epoch(1))
+    session.report("t0", epoch(2))
+    assert begin(reopened(journal)).next().epochs_done == 2
 
 
 HISTORIES = {
@@ -549,6 +593,47 @@ def test_the_confirmation_of_an_earlier_launch_takes_no_time_from_the_search(tmp
 
 
 # Phases
+
+
+def test_what_a_step_says_is_heard(journal):
+    phases = Phases(two_phases(journal, Made(trials=2), []))
+    first, second = phases.next().id, phases.next().id
+    assert phases.report(first, epoch(1) | {"lost": "checkpoint gone: begins anew"})
+    assert not phases.report(second, {"failure": "Traceback\nValueError: broke"})
+    assert journal.records[second].outcome is Outcome.FAILED
+    assert "lost" not in journal.records[first].last
+    assert [e["id"] for e, _ in read(journal.path) if e["event"] == "lost"] == [first]
+
+
+def test_a_state_that_cannot_be_saved_ends_the_search_and_fails_no_trial(journal):
+    closed: list[str] = []
+    phases = Phases(two_phases(journal, Made(), closed))
+    first, second = phases.next().id, phases.next().id
+    phases.report(first, epoch(1))
+    assert not phases.report(first, {"unsaved": "No space left on device: /full"})
+    assert "No space left on device: /full" in phases.halted
+    assert "--resume" in phases.halted
+    assert phases.exhausted
+    assert phases.next() is None
+    assert not phases.report(second, epoch(1))
+    phases.close()
+    assert {r.outcome for r in journal.records.values()} == {Outcome.INTERRUPTED}
+    assert "No space left" in journal.records[second].reason
+    assert sorted(journal.records[second].epochs) == [1], "what it had done is kept"
+    assert closed == ["closed"], "no further phase began"
+
+
+def test_a_search_is_ended_for_its_first_reason_even_where_its_last_trials_ran(journal):
+    phases = Phases(two_phases(journal, Made(trials=1), []))
+    id = phases.next().id
+    phases.halt("the first")
+    phases.halt("the second")
+    assert phases.halted == "the first"
+    for number in range(1, EPOCHS + 1):
+        assert not phases.report(id, epoch(number))
+    assert phases.next() is None
+    assert set(journal.records) == {id}, "nothing is confirmed"
+    assert journal.records[id].reason == "the first"
 
 
 def two_phases(journal: Journal, first: Made, closed: list[str], concurrent: int = 2):

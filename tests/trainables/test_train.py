@@ -270,27 +270,6 @@ def test_a_run_ended_so_is_not_gone_on_with(tmp_path, config):
     assert curve(config, restored(config, tmp_path / "state")) == []
 
 
-def test_a_save_that_fails_leaves_the_old_state(tmp_path, monkeypatch):
-    config = TrainConfig(epochs=2)
-    state = fresh(config)
-    path = tmp_path / "checkpoints" / "state"
-    state.save(path)
-    before = path.read_bytes()
-
-    def write_half(content, target) -> None:
-        with open(target, "wb") as file:
-            file.write(before[: len(before) // 2])
-        raise OSError("no space left on device")
-
-    curve(config, state)
-    monkeypatch.setattr(torch, "save", write_half)
-    with pytest.raises(OSError, match="no space"):
-        state.save(path)
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
-    assert torch.equal(weights(restored(config, path).model), weights(fresh(config).model))
-
-
 @pytest.fixture
 def other_curves(other) -> dict[str, list[dict]]:
     """What the other process wrote of its runs until it was killed in the middle of an epoch."""
