@@ -141,6 +141,7 @@ class _Launch:
             metric=self.spec.objective.metric,
             maximize=self.spec.objective.maximize,
             data=self.source,
+            classes=len(self.data.classes),
             folder=self.folder.path,
             keep=keep,
             threads=self.spec.resources.cpu,

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import samplers
 from search.journal import TrialRecord, drop_half_line
-from search.outcomes import OPTUNA_STATE, is_diverged
+from search.outcomes import LOSSES, OPTUNA_STATE, Outcome
 from search.spec import Spec
 
 DRAW = "draw"
@@ -68,8 +68,9 @@ class StudySearcher:
             self._trial(number).report(value, step=epoch)
 
     def value_of(self, metrics: Mapping[str, float]) -> float:
-        """The objective; not a number where the losses are none, whatever the accuracy says."""
-        return math.nan if is_diverged(metrics) else metrics[self.spec.objective.metric]
+        """The objective; not a number where a loss is none, whatever the accuracy says."""
+        finite = all(math.isfinite(metrics[name]) for name in LOSSES)
+        return metrics[self.spec.objective.metric] if finite else math.nan
 
     def tell(self, record: TrialRecord) -> None:
         """The end of a trial. Interrupted ones stay RUNNING in the study, for they will go on."""
@@ -77,6 +78,8 @@ class StudySearcher:
         if state is None or self._frozen(record.number).state.is_finished():
             return
         self._trial(record.number).set_user_attr("outcome", str(record.outcome))
+        if record.outcome is Outcome.DIVERGED:
+            self.report(record.number, max(record.epochs, default=1), math.nan)
         value = record.last[self.spec.objective.metric] if state is TrialState.COMPLETE else None
         self.study.tell(record.number, value, state)
         self._running.pop(record.number, None)
@@ -95,7 +98,10 @@ class StudySearcher:
                 if trial.state is TrialState.RUNNING:
                     self._orphans.append(trial.number)
             elif not trial.state.is_finished():
+                diverged = max(record.epochs, default=0) if record.outcome is Outcome.DIVERGED else None
                 for epoch, metrics in record.epochs.items():
+                    if epoch == diverged:  # `tell` says what is to be known of it
+                        continue
                     self.report(trial.number, epoch, self.value_of(metrics))
                 self.tell(record)
 

@@ -4,15 +4,16 @@ The engines (`tuner.py` on Ray, `in_process.py` in this process) only carry task
 back. Everything that happens is written to the journal first.
 """
 
+import math
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from search.dataset import DataSource
 from search.journal import Journal, Phase, TrialRecord, leaders
-from search.outcomes import Outcome, is_diverged
+from search.outcomes import LOSSES, Outcome, divergence, is_number
 from search.schedulers import Asha
 from search.trial import Task
 from trainables import checkpoint
@@ -54,6 +55,8 @@ class Setting:
     metric: str
     maximize: bool
     data: DataSource
+    classes: int
+    """Of the data set."""
     folder: Path
     """Of this search; holds the checkpoints and the tracebacks."""
     keep: int
@@ -95,8 +98,10 @@ class Session:
             if record.outcome not in (None, Outcome.INTERRUPTED):
                 drop = checkpoint.keep_newest if record in self._kept else checkpoint.remove
                 drop(self.checkpoint(record.id))
+            history: list[Mapping[str, Any]] = []
             for epoch, metrics in sorted(record.epochs.items()):
-                if not is_diverged(metrics):
+                history.append(metrics)
+                if self._divergence(record, history) is None:
                     scheduler.goes_on(record.id, epoch, metrics[setting.metric])
 
     def records(self) -> list[TrialRecord]:
@@ -133,31 +138,35 @@ class Session:
         )
         return self._task(proposal)
 
-    def report(self, id: str, metrics: Mapping[str, float]) -> bool:
+    def report(self, id: str, metrics: Mapping[str, Any]) -> bool:
         """Take an epoch's metrics, and say whether the trial trains on. Hearing of an epoch twice is harmless.
 
         Args:
-            metrics: those of `EpochMetrics`, and `finished`: whether the trial has no further epoch.
+            metrics: those of `EpochMetrics`, and `finished`: whether the trial has no further epoch. One that is
+                missing is written down as not a number.
         """
         record = self.journal.records[id]
         if id not in self.running:
             return False
-        finished = metrics["finished"]
-        metrics = {name: value for name, value in metrics.items() if name != "finished"}
-        epoch = int(metrics["epoch"])
+        epoch = metrics.get("epoch")
+        if not isinstance(epoch, int):
+            self.end(id, Outcome.DIVERGED, "epoch is missing in what it reported")
+            return False
+        diverged = self._divergence(record, [*(record.epochs[e] for e in sorted(record.epochs) if e < epoch), metrics])
         if epoch not in record.epochs:
-            self.journal.append("epoch", id=id, metrics=dict(metrics))
-            self.proposer.report(record, epoch, metrics)
+            self.journal.append("epoch", id=id, metrics=_numbers(metrics, (*LOSSES, self.setting.metric)))
+            if diverged is None:
+                self.proposer.report(record, epoch, metrics)
         if self.halted:
             self.end(id, Outcome.INTERRUPTED, self.halted)
             return False
         if epoch < max(record.epochs):  # trained again after its loss: what followed from it has been decided
             return True
-        if is_diverged(metrics):
-            self.end(id, Outcome.DIVERGED, f"loss not finite at epoch {epoch}")
+        if diverged is not None:
+            self.end(id, Outcome.DIVERGED, diverged)
             return False
         goes_on = self.scheduler.goes_on(id, epoch, metrics[self.setting.metric])
-        if finished:
+        if metrics.get("finished"):
             self.end(
                 id, Outcome.COMPLETED, "" if epoch >= record.params["epochs"] else f"early stopping at epoch {epoch}"
             )
@@ -204,6 +213,9 @@ class Session:
     def checkpoint(self, id: str) -> Path:
         """The file that holds a trial's state after its last epoch."""
         return self.setting.folder / "checkpoints" / f"{id}.pt"
+
+    def _divergence(self, record: TrialRecord, history: Sequence[Mapping[str, Any]]) -> str | None:
+        return divergence(history, self.setting.classes, record.params["loss"], self.setting.metric)
 
     def _drop_checkpoints(self, record: TrialRecord) -> None:
         """Keep those of the best `keep` finished trials only, and of them the last generation."""
@@ -290,6 +302,12 @@ class Phases:
                 return task
             self._current = next(self._sessions, None)
         return None
+
+
+def _numbers(metrics: Mapping[str, Any], required: Iterable[str]) -> dict[str, float]:
+    """The metrics alone; what is missing of the required ones is not a number."""
+    told = {name: value for name, value in metrics.items() if name != "finished" and is_number(value)}
+    return dict.fromkeys(required, math.nan) | told
 
 
 def deadline(journal: Journal, hours: float | None) -> Callable[[], bool]:

@@ -70,6 +70,7 @@ def begin(journal: Journal, proposer=None, *, rungs=(), factor=3, out_of_time=la
         "metric": "val_accuracy",
         "maximize": True,
         "data": SOURCE,
+        "classes": 10,
         "keep": 2,
         "threads": 1,
         "concurrent": 2,
@@ -226,6 +227,49 @@ def test_a_trial_that_diverges_in_its_last_epoch_has_not_completed(journal):
     session = begin(journal)
     id = session.next().id
     assert not session.report(id, epoch(1, train_loss=NAN, length=1))
+    assert journal.records[id].outcome is Outcome.DIVERGED
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss", "train_loss"])
+@pytest.mark.parametrize("value", [None, "much", True, "left out"])
+def test_a_metric_that_is_missing_ends_the_trial_and_nothing_else(journal, metric, value):
+    proposer = Made()
+    session = begin(journal, proposer, rungs=(1, 2))
+    id = session.next().id
+    session.report(id, epoch(1, 0.9))
+    report = {k: v for k, v in epoch(2, **{metric: value}).items() if v != "left out"}
+    assert not session.report(id, report)
+    assert journal.records[id].outcome is Outcome.DIVERGED
+    assert journal.records[id].reason == f"{metric} is missing at epoch 2"
+    assert math.isnan(journal.records[id].last[metric]), "whoever reads it finds a number of its kind"
+    assert proposer.reported == [(id, 1)]
+    assert proposer.ended == [(id, Outcome.DIVERGED)]
+    assert run_through(session, 0.2) == "t1"
+    assert [e["id"] for e, _ in read(journal.path) if e["event"] == "best"] == ["t1"]
+
+
+def test_a_report_without_an_epoch_ends_its_trial(journal):
+    session = begin(journal)
+    assert not session.report(session.next().id, {"train_loss": 1.0})
+    assert journal.records["t0"].outcome is Outcome.DIVERGED
+    assert not journal.records["t0"].epochs
+
+
+def test_an_exploded_loss_ends_the_trial_and_enters_no_rung(journal):
+    session = begin(journal, rungs=(1,), factor=2, concurrent=10)
+    for accuracy in (0.5, 0.6, 0.7):
+        assert not session.report(session.next().id, epoch(1, accuracy, train_loss=1e6))
+    last = session.next().id
+    assert {r.outcome for r in journal.records.values() if r.id != last} == {Outcome.DIVERGED}
+    assert session.report(last, epoch(1, 0.1)), "among those that did not explode it is the best"
+
+
+def test_a_dead_network_is_given_up(journal):
+    session = begin(journal)
+    id = session.next().id
+    reports = [session.report(id, epoch(n, 0.1, train_loss=2.3026, length=20)) for n in range(1, 6)]
+    assert reports == [True, True, True, True, False]
+    assert "alike for every image" in journal.records[id].reason
     assert journal.records[id].outcome is Outcome.DIVERGED
 
 
@@ -455,6 +499,8 @@ HISTORIES = {
     # of each trial before the last: its value at the rung, what else is odd about that epoch, how long it may train
     "stopped and going on": [(0.9, {}, EPOCHS), (0.8, {}, EPOCHS), (0.2, {}, EPOCHS)],
     "one diverged at the rung": [(0.5, {}, EPOCHS), (0.1, {"train_loss": NAN}, EPOCHS)],
+    "one exploded at the rung": [(0.5, {}, EPOCHS), (0.7, {"train_loss": 1e6}, EPOCHS)],
+    "one left out the objective at the rung": [(0.5, {}, EPOCHS), (None, {}, EPOCHS)],
     "several diverged at the rung": [(0.5, {}, EPOCHS), *[(0.1, {"val_loss": INF}, EPOCHS)] * 4],
     "one completed at the rung": [(0.5, {}, EPOCHS), (0.1, {}, 1)],
 }

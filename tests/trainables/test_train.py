@@ -13,6 +13,7 @@ from made_data import made_split, weights
 from other_processes import KILLED_IN_EPOCH, TRAINING, train_twice, unmeasured, wait_until
 
 import trainables.models
+import trainables.train
 from trainables.config import (
     AUGMENTATIONS,
     EARLY_STOPPING,
@@ -268,6 +269,24 @@ def test_a_run_ended_so_is_not_gone_on_with(tmp_path, config):
     assert len(curve(config, state)) < 5
     state.save(tmp_path / "state")
     assert curve(config, restored(config, tmp_path / "state")) == []
+
+
+@pytest.mark.parametrize("checked", [2, 1000])
+def test_an_epoch_ends_where_the_loss_is_no_longer_finite_and_is_not_evaluated(monkeypatch, checked):
+    """At the next look within the epoch, or at its end."""
+    steps = []
+
+    def step(config, state, images, labels):
+        steps.append(len(labels))
+        return torch.tensor(math.nan if len(steps) > 2 else 1.0), torch.tensor(0)
+
+    monkeypatch.setattr(trainables.train, "CHECKED", checked)
+    monkeypatch.setattr(trainables.train, "train_step", step)
+    config = TrainConfig(epochs=3, batch_size=4)
+    (metrics,) = going_on(config, fresh(config))
+    assert len(steps) == (4 if checked == 2 else len(Loader(PARTS, config, CPU)))
+    assert metrics.epoch == 1
+    assert all(math.isnan(getattr(metrics, name)) for name in ("train_loss", "val_loss", "val_accuracy"))
 
 
 @pytest.fixture
