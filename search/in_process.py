@@ -11,13 +11,8 @@ def run(phases: Phases, interrupted: Callable[[], bool]) -> None:
     """Run all trials, until an interrupt."""
     while not interrupted() and (task := phases.next()) is not None:
         trial = TrialRun(task)
-        while not interrupted():
-            result = trial.step()
-            if "failure" in result:
-                phases.fail(task.id, result["failure"])
-                break
-            if not phases.report(task.id, result):
-                break
+        while not interrupted() and phases.report(task.id, trial.step()):
+            pass
 
 
 def device(spec: Spec) -> str:

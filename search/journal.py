@@ -6,6 +6,7 @@ One JSON object a line. `event` is one of
   trial   a trial started, or went on after an interruption: id, number, phase, params, of
   epoch   an epoch ended: id, epoch, metrics
   end     a trial ended: id, outcome, reason, epoch (the last one done)
+  lost    a trial goes on from before its last epoch: id, text (why, and from where)
   best    a trial became the best: id, trial, metric, value
 `time` is in seconds since 1970, and `crc` the CRC-32 of the line without it: a damaged line is left out.
 """

@@ -97,14 +97,16 @@ class _Launch:
                 broken = f"{type(error).__name__}: {error}"
             finally:
                 phases.close()
-        finished = not interrupted() and not broken
+        finished = not interrupted() and not broken and not phases.halted
         summary.show(self.console, spec, journal, self.source)
         if broken:
             self.console.print(f"[red]The search broke off: {escape(broken)}[/]")
+        if phases.halted:
+            self.console.print(f"[red]The search was ended: {escape(phases.halted)}[/]")
         sent = self._publish(tracker, "FINISHED" if finished else "KILLED")
         self._commands(uri, finished, self._report(tracker) if sent else None)
         journal.close()
-        if interrupted():
+        if interrupted() or phases.halted:
             return 130
         return 0 if finished and any(r.epochs for r in journal.records.values()) else 1
 
@@ -165,6 +167,7 @@ class _Launch:
             metric=self.spec.objective.metric,
             maximize=self.spec.objective.maximize,
             data=self.source,
+            classes=len(self.data.classes),
             folder=self.folder.path,
             keep=keep,
             threads=self.spec.resources.cpu,

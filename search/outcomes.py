@@ -1,8 +1,9 @@
 """How a trial can end, and what each end is called elsewhere. Nothing else decides this."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -15,7 +16,7 @@ class Outcome(StrEnum):
     STOPPED = "stopped"
     """By the scheduler, at a rung."""
     DIVERGED = "diverged"
-    """Its loss was no longer a finite number."""
+    """Nothing more could be learned: see `divergence`."""
     FAILED = "failed"
     """By an error, or its worker died more often than it may."""
     INTERRUPTED = "interrupted"
@@ -42,6 +43,59 @@ MLFLOW_STATUS = {
 }
 
 
-def is_diverged(metrics: Mapping[str, float]) -> bool:
-    """Whether an epoch's losses show that nothing more can be learned."""
-    return not all(math.isfinite(metrics[name]) for name in ("train_loss", "val_loss"))
+LOSSES = ("train_loss", "val_loss")
+EXPLODED = 100.0
+"""A mean training loss above so many times that of guessing has exploded. An epoch that begins with far too large
+weights and recovers stays below: cross-entropy is at 10 to 20 times then."""
+DEAD_EPOCHS = 5
+"""Over so many epochs a dead network's accuracy is the same."""
+DEAD_ACCURACY = 1.5
+"""Times that of guessing: what a dead network's accuracy may be at the most, for classes are not all of one size."""
+DEAD_LOSS, DEAD_IMPROVEMENT = 0.95, 0.01
+"""A dead network's training loss is at least this part of that of guessing, and fell by less than this part of itself.
+A slow starter's falls faster; whoever stays below has learned something, and no longer learns."""
+
+
+def divergence(history: Sequence[Mapping[str, Any]], classes: int, loss: str, metric: str) -> str | None:
+    """Why nothing more can be learned after the last of these epochs, or None.
+
+    Args:
+        history: metrics of each epoch so far, in order; the earlier ones gave None.
+        classes: of the data set.
+        loss: the one that is trained on, by its name in `TrainConfig.loss`.
+        metric: the objective.
+    """
+    last = history[-1]
+    for name in (*LOSSES, metric):
+        if not is_number(last.get(name)):
+            return f"{name} is missing at epoch {len(history)}"
+        if not math.isfinite(last[name]):
+            return f"{name} is not finite at epoch {len(history)}"
+    guessing = guessing_loss(classes, loss)
+    if last["train_loss"] > EXPLODED * guessing:
+        return f"train_loss {last['train_loss']:.3g} at epoch {len(history)}, {guessing:.3g} would be guessing"
+    if _dead(history[-DEAD_EPOCHS:], classes, guessing):
+        return f"predicts alike for every image: val_accuracy was the same in the last {DEAD_EPOCHS} epochs"
+    return None
+
+
+def guessing_loss(classes: int, loss: str) -> float:
+    """The mean loss of whoever finds all classes equally likely."""
+    classes = max(classes, 2)
+    return 1 - 1 / classes if loss == "squared_error" else math.log(classes)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number, finite or not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _dead(epochs: Sequence[Mapping[str, Any]], classes: int, guessing: float) -> bool:
+    first, last = epochs[0], epochs[-1]
+    return (
+        len(epochs) == DEAD_EPOCHS
+        and {e.get("val_accuracy") for e in epochs} == {last.get("val_accuracy")}
+        and last.get("val_accuracy", 1.0) * classes <= DEAD_ACCURACY
+        and last["train_loss"] >= DEAD_LOSS * guessing
+        and first["train_loss"] - last["train_loss"] < DEAD_IMPROVEMENT * first["train_loss"]
+    )

@@ -65,6 +65,8 @@ class Progress:
     def _hear(self, event: Event) -> None:
         if event["event"] == "epoch" and not self._live and time.time() - self._printed > QUIET:
             self._print(self._status())
+        if event["event"] == "lost":
+            self._print(f"{time.strftime('%H:%M:%S')} {event['id']}  [red]{escape(event['text'])}[/]")
         if event["event"] != "end":
             return
         record = self.journal.records[event["id"]]

@@ -85,13 +85,20 @@ def _weights(tracker: Tracker, spec: Spec, journal: Journal, folder: Path) -> No
     """The weights of the best trials, and of the winner's confirmation runs, as artifacts of their runs."""
     import torch
 
+    from trainables.checkpoint import DamagedCheckpoint
+    from trainables.state import read
+
     runs = [*best(spec, journal)[: spec.kept], *(run for c in confirmed(spec, journal)[:1] for run in c.runs)]
     with tempfile.TemporaryDirectory() as temporary:
         for record in runs:
             checkpoint = folder / "checkpoints" / f"{record.id}.pt"
             if not checkpoint.exists():  # `confirm.top` was raised after the search had let it go
                 continue
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            try:
+                state = read(checkpoint, torch.device("cpu"))
+            except DamagedCheckpoint as error:
+                tracker.client.set_tag(tracker.run_id(record.id), "lost", str(error))
+                continue
             path = Path(temporary) / "weights.pt"
             torch.save({"params": record.params, "model": state["model"]}, path)
             tracker.client.log_artifact(tracker.run_id(record.id), str(path))

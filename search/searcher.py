@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search import fitting, samplers
 from search.journal import TrialRecord, drop_half_line
-from search.outcomes import OPTUNA_STATE, is_diverged
+from search.outcomes import LOSSES, OPTUNA_STATE, Outcome
 from search.spec import Spec
 
 POINT, DRAW, SPACE = "point", "draw", "space"
@@ -96,8 +96,9 @@ class StudySearcher:
             self._trial(number).report(value, step=epoch)
 
     def value_of(self, metrics: Mapping[str, float]) -> float:
-        """The objective; not a number where the losses are none, whatever the accuracy says."""
-        return math.nan if is_diverged(metrics) else metrics[self.spec.objective.metric]
+        """The objective; not a number where a loss is none, whatever the accuracy says."""
+        finite = all(math.isfinite(metrics[name]) for name in LOSSES)
+        return metrics[self.spec.objective.metric] if finite else math.nan
 
     def tell(self, record: TrialRecord) -> None:
         """The end of a trial. Interrupted ones stay RUNNING in the study, for they will go on."""
@@ -105,6 +106,8 @@ class StudySearcher:
         if state is None or self._frozen(record.number).state.is_finished():
             return
         self._trial(record.number).set_user_attr("outcome", str(record.outcome))
+        if record.outcome is Outcome.DIVERGED:
+            self.report(record.number, max(record.epochs, default=1), math.nan)
         value = record.last[self.spec.objective.metric] if state is TrialState.COMPLETE else None
         self.study.tell(record.number, value, state)
         self._running.pop(record.number, None)
@@ -126,10 +129,15 @@ class StudySearcher:
                 if trial.state is TrialState.RUNNING:
                     self._orphans.append(trial.number)
             elif not trial.state.is_finished():
-                for epoch, metrics in record.epochs.items():
-                    self.report(trial.number, epoch, self.value_of(metrics))
+                for epoch, value in self._values(record).items():
+                    self.report(trial.number, epoch, value)
                 self.tell(record)
         return False
+
+    def _values(self, record: TrialRecord) -> dict[int, float]:
+        """By epoch; not a number after the one at which the trial diverged, for that is what is to be known of it."""
+        values = {epoch: self.value_of(metrics) for epoch, metrics in sorted(record.epochs.items())}
+        return values | {max(values, default=1): math.nan} if record.outcome is Outcome.DIVERGED else values
 
     def _contradicts(self, record: TrialRecord) -> bool:
         """Whether the study says otherwise than the journal, which is written first: it may only lag behind."""
@@ -140,7 +148,7 @@ class StudySearcher:
         if POINT not in trial.user_attrs:
             return not record.outside
         state = OPTUNA_STATE[record.outcome] if record.outcome else None
-        told = {epoch: self.value_of(m) for epoch, m in record.epochs.items() if epoch in trial.intermediate_values}
+        told = {e: value for e, value in self._values(record).items() if e in trial.intermediate_values}
         return (
             (state is not None and trial.state.is_finished() and trial.state is not state)
             or any(record.params.get(key, value) != value for key, value in trial.params.items())
@@ -170,13 +178,14 @@ class StudySearcher:
         state = (OPTUNA_STATE[record.outcome] if record.outcome else None) or TrialState.RUNNING
         if state.is_finished():
             attributes["outcome"] = str(record.outcome)
-        value = self.value_of(record.last) if record.last else math.nan
+        values = self._values(record)
+        value = values[max(values)] if values else math.nan
         trial = create_trial(
             state=state if state.is_finished() else TrialState.PRUNED,  # it makes no running ones
             value=value if state in (TrialState.COMPLETE, TrialState.PRUNED) and math.isfinite(value) else None,
             params=drawn,
             distributions={p.key: p.distribution for p in self.spec.space.parameters if p.key in drawn},
-            intermediate_values={epoch: self.value_of(metrics) for epoch, metrics in record.epochs.items()},
+            intermediate_values=values,
             user_attrs=attributes,
         )
         if not state.is_finished():

@@ -4,19 +4,23 @@ The engines (`tuner.py` on Ray, `in_process.py` in this process) only carry task
 back. Everything that happens is written to the journal first.
 """
 
+import math
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from search.dataset import DataSource
 from search.journal import Journal, Phase, TrialRecord, leaders
-from search.outcomes import Outcome, is_diverged
+from search.outcomes import LOSSES, Outcome, divergence, is_number
 from search.schedulers import Asha
 from search.trial import Task
+from trainables import checkpoint
 from trainables.config import TrainConfig
 
+SAID = ("lost",)
+"""What a step may say beside its metrics."""
 HOPELESS = 5
 """So many failures at the very start end a session."""
 
@@ -51,6 +55,8 @@ class Setting:
     metric: str
     maximize: bool
     data: DataSource
+    classes: int
+    """Of the data set."""
     folder: Path
     """Of this search; holds the checkpoints and the tracebacks."""
     keep: int
@@ -85,12 +91,17 @@ class Session:
         self.running: set[str] = set()
         self._unfinished = [r for r in self.records() if r.outcome is Outcome.INTERRUPTED and not r.outside]
         self._exhausted = False
+        self.halted: str | None = None
+        """Why nothing may start or go on, None while all may."""
         self._kept = leaders(self.records(), setting.metric, setting.maximize)[: setting.keep]
         for record in self.records():
-            if record not in self._unfinished and record not in self._kept:
-                self.checkpoint(record.id).unlink(missing_ok=True)
+            if record not in self._unfinished:
+                drop = checkpoint.keep_newest if record in self._kept else checkpoint.remove
+                drop(self.checkpoint(record.id))
+            history: list[Mapping[str, Any]] = []
             for epoch, metrics in sorted(record.epochs.items()):
-                if not record.outside and not is_diverged(metrics):
+                history.append(metrics)
+                if not record.outside and self._divergence(record, history) is None:
                     scheduler.goes_on(record.id, epoch, metrics[setting.metric])
 
     def records(self) -> list[TrialRecord]:
@@ -100,7 +111,7 @@ class Session:
     @property
     def exhausted(self) -> bool:
         """Whether no further trial will start."""
-        return self._exhausted or self.hopeless or self.out_of_time()
+        return self.halted is not None or self._exhausted or self.hopeless or self.out_of_time()
 
     @property
     def hopeless(self) -> bool:
@@ -127,26 +138,35 @@ class Session:
         )
         return self._task(proposal)
 
-    def report(self, id: str, metrics: Mapping[str, float]) -> bool:
+    def report(self, id: str, metrics: Mapping[str, Any]) -> bool:
         """Take an epoch's metrics, and say whether the trial trains on. Hearing of an epoch twice is harmless.
 
         Args:
-            metrics: those of `EpochMetrics`, and `finished`: whether the trial has no further epoch.
+            metrics: those of `EpochMetrics`, and `finished`: whether the trial has no further epoch. One that is
+                missing is written down as not a number.
         """
         record = self.journal.records[id]
         if id not in self.running:
             return False
-        finished = metrics["finished"]
-        metrics = {name: value for name, value in metrics.items() if name != "finished"}
-        epoch = int(metrics["epoch"])
+        epoch = metrics.get("epoch")
+        if not isinstance(epoch, int):
+            self.end(id, Outcome.DIVERGED, "epoch is missing in what it reported")
+            return False
+        diverged = self._divergence(record, [*(record.epochs[e] for e in sorted(record.epochs) if e < epoch), metrics])
         if epoch not in record.epochs:
-            self.journal.append("epoch", id=id, metrics=dict(metrics))
-            self.proposer.report(record, epoch, metrics)
-        if is_diverged(metrics):
-            self.end(id, Outcome.DIVERGED, f"loss not finite at epoch {epoch}")
+            self.journal.append("epoch", id=id, metrics=_numbers(metrics, (*LOSSES, self.setting.metric)))
+            if diverged is None:
+                self.proposer.report(record, epoch, metrics)
+        if self.halted:
+            self.end(id, Outcome.INTERRUPTED, self.halted)
+            return False
+        if epoch < max(record.epochs):  # trained again after its loss: what followed from it has been decided
+            return True
+        if diverged is not None:
+            self.end(id, Outcome.DIVERGED, diverged)
             return False
         goes_on = self.scheduler.goes_on(id, epoch, metrics[self.setting.metric])
-        if finished:
+        if metrics.get("finished"):
             self.end(
                 id, Outcome.COMPLETED, "" if epoch >= record.params["epochs"] else f"early stopping at epoch {epoch}"
             )
@@ -188,18 +208,27 @@ class Session:
     def interrupt(self) -> None:
         """Close what is still running, to be gone on with later."""
         for id in sorted(self.running):
-            self.end(id, Outcome.INTERRUPTED, "the search was ended")
+            self.end(id, Outcome.INTERRUPTED, self.halted or "the search was ended")
+
+    def lost(self, id: str, text: str) -> None:
+        """Write down that a trial could not go on from where it was, and where it goes on from."""
+        if id in self.running:
+            self.journal.append("lost", id=id, text=text)
 
     def checkpoint(self, id: str) -> Path:
         """The file that holds a trial's state after its last epoch."""
         return self.setting.folder / "checkpoints" / f"{id}.pt"
 
+    def _divergence(self, record: TrialRecord, history: Sequence[Mapping[str, Any]]) -> str | None:
+        return divergence(history, self.setting.classes, record.params["loss"], self.setting.metric)
+
     def _drop_checkpoints(self, record: TrialRecord) -> None:
-        """Keep those of the best `keep` finished trials only."""
+        """Keep those of the best `keep` finished trials only, and of them the last generation."""
+        checkpoint.keep_newest(self.checkpoint(record.id))
         self._kept = leaders([*self._kept, record], self.setting.metric, self.setting.maximize)
         dropped = [*self._kept[self.setting.keep :], *([] if record in self._kept else [record])]
         for r in dropped:
-            self.checkpoint(r.id).unlink(missing_ok=True)
+            checkpoint.remove(self.checkpoint(r.id))
         self._kept = self._kept[: self.setting.keep]
 
     def _task(self, proposal: Proposal) -> Task:
@@ -211,6 +240,7 @@ class Session:
             threads=self.setting.threads,
             device=self.setting.device,
             score_test=self.setting.score_test,
+            epochs_done=max(self.journal.records[proposal.id].epochs, default=0),
         )
 
 
@@ -221,21 +251,43 @@ class Phases:
         """Begin with the first session; each further one is made when the one before it is done."""
         self._sessions = sessions
         self._current = next(sessions, None)
+        self.halted: str | None = None
+        """Why the search is ending before its end, None while it is not."""
         self._ahead: Task | None = self._advance()
 
     @property
     def exhausted(self) -> bool:
         """Whether no further trial will start, in this session or a later one."""
-        return self._current is None and self._ahead is None
+        return self.halted is not None or (self._current is None and self._ahead is None)
 
     def next(self) -> Task | None:
         """The next trial to start; None when it must wait for others, or the phases are exhausted."""
+        if self.halted:
+            return None
         task, self._ahead = self._ahead or self._advance(), None
         return task
 
-    def report(self, id: str, metrics: Mapping[str, float]) -> bool:
-        """Take an epoch's metrics, and say whether the trial trains on."""
-        return self._current is not None and self._current.report(id, metrics)
+    def report(self, id: str, result: Mapping[str, Any]) -> bool:
+        """Take a step's result, as `TrialRun.step` returns it, and say whether the trial trains on."""
+        if self._current is None:
+            return False
+        if "failure" in result:
+            self.fail(id, result["failure"])
+            return False
+        if "lost" in result:
+            self._current.lost(id, result["lost"])
+        if "unsaved" in result:
+            remedy = "free some space, or make the folder writable, then --resume"
+            self.halt(f"a checkpoint cannot be saved ({result['unsaved']}): {remedy}")
+            self._current.end(id, Outcome.INTERRUPTED, str(self.halted))
+            return False
+        return self._current.report(id, {name: value for name, value in result.items() if name not in SAID})
+
+    def halt(self, reason: str) -> None:
+        """Begin no trial any more, and interrupt each at its next report: what hinders one will hinder all."""
+        self.halted = self.halted or reason
+        if self._current is not None:
+            self._current.halted = self.halted
 
     def fail(self, id: str, error: str) -> None:
         """A trial's code raised, or its worker died too often."""
@@ -262,6 +314,12 @@ class Phases:
                 return task
             self._current = next(self._sessions, None)
         return None
+
+
+def _numbers(metrics: Mapping[str, Any], required: Iterable[str]) -> dict[str, float]:
+    """The metrics alone; what is missing of the required ones is not a number."""
+    told = {name: value for name, value in metrics.items() if name != "finished" and is_number(value)}
+    return dict.fromkeys(required, math.nan) | told
 
 
 def deadline(journal: Journal, hours: float | None) -> Callable[[], bool]:

@@ -25,6 +25,8 @@ class Task:
     device: str = "cpu"
     """`cpu` or `cuda`; Ray shows a worker only the GPUs that it was given."""
     score_test: bool = False
+    epochs_done: int = 0
+    """Of them the driver has heard; what the checkpoint lacks of them is trained again, and that is said."""
 
 
 class TrialRun:
@@ -33,25 +35,33 @@ class TrialRun:
     def __init__(self, task: Task):
         self.task = task
         self._epochs: Iterator[Any] | None = None
+        self._loss = ""
 
     def step(self) -> dict[str, Any]:
         """Train one epoch, save the state, return the metrics.
 
         The first step of a trial that has a checkpoint repeats that one's metrics: the driver may have
         died before it heard of them. An exception becomes `{"failure": traceback}`: a mistake in a model
-        would only be repeated by a new worker.
+        would only be repeated by a new worker. A state that cannot be saved is no failure of the trial:
+        `{"unsaved": reason}`. What of a checkpoint was lost is said once, under `lost`.
         """
         try:
-            if self._epochs is None:
-                metrics = self._start()
-                if metrics is not None:
-                    return self._result(metrics)
-            assert self._epochs is not None  # noqa: S101 (for the type checker: set by _start)
-            metrics = next(self._epochs)
-            self._state.save(Path(self.task.checkpoint))
-            return self._result(metrics)
+            return self._step() | self._lost()
         except Exception:
             return {"failure": traceback.format_exc()}
+
+    def _step(self) -> dict[str, Any]:
+        if self._epochs is None:
+            metrics = self._start()
+            if metrics is not None:
+                return self._result(metrics)
+        assert self._epochs is not None  # noqa: S101 (for the type checker: set by _start)
+        metrics = next(self._epochs)
+        try:
+            self._state.save(Path(self.task.checkpoint))
+        except OSError as error:
+            return {"unsaved": f"{error.strerror}: {Path(self.task.checkpoint).parent}"}
+        return self._result(metrics)
 
     def _start(self) -> Any:
         """Build or load the state; the metrics of the last epoch done, if there is one."""
@@ -70,10 +80,15 @@ class TrialRun:
         parts = source.split(data, config.train_fraction)
         self._loader = Loader(parts, config, device)
         self._state = TrainState.create(config, data.input_shape, len(data.classes), device)
-        if Path(self.task.checkpoint).exists():
-            self._state.load(Path(self.task.checkpoint), device)
+        damaged = self._state.restore(Path(self.task.checkpoint), device)
+        if damaged or self._state.epoch < self.task.epochs_done:
+            self._loss = _loss("damaged" if damaged else "gone", self._state.epoch)
         self._epochs = train(config, self._loader, self._state)
         return self._state.metrics
+
+    def _lost(self) -> dict[str, str]:
+        text, self._loss = self._loss, ""
+        return {"lost": text} if text else {}
 
     def _result(self, metrics: Any) -> dict[str, Any]:
         from trainables.evaluate import evaluate
@@ -84,3 +99,7 @@ class TrialRun:
             loss, accuracy = evaluate(self._config, self._state.model, self._loader.test())
             result |= {"test_loss": loss, "test_accuracy": accuracy}
         return result
+
+
+def _loss(what: str, epoch: int) -> str:
+    return f"checkpoint {what}: " + (f"goes on from epoch {epoch}" if epoch else "begins anew")

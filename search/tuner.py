@@ -91,17 +91,15 @@ class _SchedulerAdapter(_Unsaved, FIFOScheduler):
         self._phases = phases
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        id = trial.config["id"]
-        if "failure" in result:
-            self._phases.fail(id, result["failure"])
-            return TrialScheduler.STOP
-        metrics = {name: value for name, value in result.items() if name in REPORTED}
-        return TrialScheduler.CONTINUE if self._phases.report(id, metrics) else TrialScheduler.STOP
+        told = {name: value for name, value in result.items() if name in REPORTED}
+        goes_on = self._phases.report(trial.config["id"], told)
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
 
 REPORTED = (
     "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "epoch_seconds",
-    "images_per_second", "peak_memory_mb", "finished", "test_loss", "test_accuracy",
+    "images_per_second", "peak_memory_mb", "finished", "test_loss", "test_accuracy", "failure", "unsaved",
+    "lost",
 )  # fmt: skip
 """What of a result is the trial's; the rest is Tune's book-keeping."""
 
@@ -168,7 +166,7 @@ def run(
                 name="tune",
                 storage_path=storage,
                 callbacks=[_Failures(phases, lost)],
-                stop=_When(lambda: interrupted() or lost()),
+                stop=_When(lambda: interrupted() or lost() or phases.halted is not None),
                 failure_config=tune.FailureConfig(max_failures=retries),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 verbose=0,

@@ -1,7 +1,7 @@
 """All that changes while a run trains, saved whole and read back whole."""
 
+import io
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn, optim
 
-from trainables import network, optimizers
+from trainables import checkpoint, network, optimizers
+from trainables.checkpoint import DamagedCheckpoint
 from trainables.config import TrainConfig
 from trainables.loader import INITIAL_WEIGHTS, seed_for
 
@@ -70,23 +71,46 @@ class TrainState:
         return cls(model, optimizers.build(model, config))
 
     def save(self, path: Path) -> None:
-        """Write to a file beside `path` and rename: a reader sees the old state or the new one, whole."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            torch.save(self._content(), temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Make this the newest generation of a checkpoint.
+
+        Raises:
+            OSError: it cannot be written; what was saved before is as it was.
+        """
+        content = io.BytesIO()
+        # Into memory first: torch hides what the disk says behind an error of its own.
+        torch.save(self._content(), content)
+        checkpoint.write(path, content.getbuffer())
 
     def load(self, path: Path, device: torch.device) -> None:
-        """Take over a saved state of the same configuration."""
-        content = torch.load(path, map_location=device, weights_only=True)
+        """Take over a saved state of the same configuration, from one file.
+
+        Raises:
+            DamagedCheckpoint: it is not as it was saved.
+        """
+        content = read(path, device)
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.epoch = content["epoch"]
         self.best_value, self.best_epoch = content["best_value"], content["best_epoch"]
         self.metrics = EpochMetrics(**content["metrics"]) if content["metrics"] else None
+
+    def restore(self, path: Path, device: torch.device) -> bool:
+        """Take over the newest whole generation of a checkpoint, if there is one.
+
+        A damaged one is removed, lest it take the place of a whole one at the next save.
+
+        Returns:
+            Whether there was a damaged one.
+        """
+        damaged = False
+        for generation in checkpoint.generations(path):
+            try:
+                self.load(generation, device)
+                break
+            except DamagedCheckpoint:
+                damaged = True
+                generation.unlink()
+        return damaged
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -97,3 +121,12 @@ class TrainState:
             "best_epoch": self.best_epoch,
             "metrics": asdict(self.metrics) if self.metrics else None,
         }
+
+
+def read(path: Path, device: torch.device) -> dict[str, Any]:
+    """What was saved in one file; the weights are under `model`.
+
+    Raises:
+        DamagedCheckpoint: it is not as it was saved.
+    """
+    return torch.load(io.BytesIO(checkpoint.read(path)), map_location=device, weights_only=True)

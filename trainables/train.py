@@ -19,6 +19,9 @@ from trainables.precision import autocast_for
 from trainables.refit import refit_last_layer
 from trainables.state import EpochMetrics, TrainState
 
+CHECKED = 64
+"""Steps between two looks at whether the loss is finite: each makes a GPU wait, and so many too many cost little."""
+
 
 def train(config: TrainConfig, loader: Loader, state: TrainState) -> Iterator[EpochMetrics]:
     """Train from where `state` stands to the configuration's last epoch, yielding each epoch's metrics.
@@ -70,9 +73,14 @@ def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> Epoc
         loss_sum += loss * len(labels)
         correct += right
         count += len(labels)
+        if step % CHECKED == CHECKED - 1 and not math.isfinite(loss_sum.item()):
+            break
     train_loss, train_accuracy = loss_sum.item() / count, correct.item() / count
     trained = time.perf_counter()
-    val_loss, val_accuracy = evaluate(config, state.model, loader.validation())
+    # The accuracy of a network that has come apart would mislead: among scores that are no numbers one still wins.
+    val_loss = val_accuracy = math.nan
+    if math.isfinite(train_loss):
+        val_loss, val_accuracy = evaluate(config, state.model, loader.validation())
     metrics = EpochMetrics(
         epoch=state.epoch + 1,
         train_loss=train_loss,

@@ -83,6 +83,7 @@ def search(spec: Spec, results: Path, data_dir: Path, uri: str, failing: frozens
     setting = {
         "metric": spec.objective.metric, "maximize": spec.objective.maximize, "data": source,
         "folder": folder.path, "keep": spec.kept, "threads": 1, "concurrent": 1,
+        "classes": len(data.classes),
     }  # fmt: skip
     shared["scheduler"] = Asha(description.rungs(spec), spec.scheduler.reduction_factor, spec.objective.maximize)
     drive(Session(Setting(phase="search", **setting), proposer=StudyProposer(searcher), **shared), failing)

@@ -130,6 +130,22 @@ def test_a_diverged_trials_last_value_in_the_study_is_not_a_number_whatever_the_
     assert math.isnan(trial.intermediate_values[2])
 
 
+def test_a_trial_that_diverged_with_finite_losses_is_told_like_any_other(study):
+    """It exploded, or is dead: the accuracy that it reported is not worth knowing, by whichever way it is heard of."""
+    searcher = StudySearcher(made(), study)
+    heard = record(searcher.ask()[0], 0.3, 0.9, outcome=Outcome.DIVERGED)
+    searcher.report(heard.number, 1, 0.3)
+    searcher.tell(heard)
+    searcher.reconcile([heard, record(searcher.ask()[0], 0.3, 0.9, outcome=Outcome.DIVERGED)])
+    assert state(study, 0) == state(study, 1) == (TrialState.PRUNED, "{1: 0.3, 2: nan}")
+
+
+def test_a_trial_that_diverged_without_an_epoch_is_told(study):
+    searcher = StudySearcher(made(), study)
+    searcher.tell(record(searcher.ask()[0], outcome=Outcome.DIVERGED))
+    assert state(study) == (TrialState.PRUNED, "{1: nan}")
+
+
 def test_plain_optuna_sees_what_the_searcher_sees(study):
     searcher = StudySearcher(made(), study)
     run(searcher, 0.1, 0.2)

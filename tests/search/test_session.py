@@ -69,6 +69,7 @@ def begin(journal: Journal, proposer=None, *, rungs=(), factor=3, out_of_time=la
         "metric": "val_accuracy",
         "maximize": True,
         "data": SOURCE,
+        "classes": 10,
         "keep": 2,
         "threads": 1,
         "concurrent": 2,
@@ -230,6 +231,49 @@ def test_a_trial_that_diverges_in_its_last_epoch_has_not_completed(journal):
     assert journal.records[id].outcome is Outcome.DIVERGED
 
 
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss", "train_loss"])
+@pytest.mark.parametrize("value", [None, "much", True, "left out"])
+def test_a_metric_that_is_missing_ends_the_trial_and_nothing_else(journal, metric, value):
+    proposer = Made()
+    session = begin(journal, proposer, rungs=(1, 2))
+    id = session.next().id
+    session.report(id, epoch(1, 0.9))
+    report = {k: v for k, v in epoch(2, **{metric: value}).items() if v != "left out"}
+    assert not session.report(id, report)
+    assert journal.records[id].outcome is Outcome.DIVERGED
+    assert journal.records[id].reason == f"{metric} is missing at epoch 2"
+    assert math.isnan(journal.records[id].last[metric]), "whoever reads it finds a number of its kind"
+    assert proposer.reported == [(id, 1)]
+    assert proposer.ended == [(id, Outcome.DIVERGED)]
+    assert run_through(session, 0.2) == "t1"
+    assert [e["id"] for e, _ in read(journal.path) if e["event"] == "best"] == ["t1"]
+
+
+def test_a_report_without_an_epoch_ends_its_trial(journal):
+    session = begin(journal)
+    assert not session.report(session.next().id, {"train_loss": 1.0})
+    assert journal.records["t0"].outcome is Outcome.DIVERGED
+    assert not journal.records["t0"].epochs
+
+
+def test_an_exploded_loss_ends_the_trial_and_enters_no_rung(journal):
+    session = begin(journal, rungs=(1,), factor=2, concurrent=10)
+    for accuracy in (0.5, 0.6, 0.7):
+        assert not session.report(session.next().id, epoch(1, accuracy, train_loss=1e6))
+    last = session.next().id
+    assert {r.outcome for r in journal.records.values() if r.id != last} == {Outcome.DIVERGED}
+    assert session.report(last, epoch(1, 0.1)), "among those that did not explode it is the best"
+
+
+def test_a_dead_network_is_given_up(journal):
+    session = begin(journal)
+    id = session.next().id
+    reports = [session.report(id, epoch(n, 0.1, train_loss=2.3026, length=20)) for n in range(1, 6)]
+    assert reports == [True, True, True, True, False]
+    assert "alike for every image" in journal.records[id].reason
+    assert journal.records[id].outcome is Outcome.DIVERGED
+
+
 def test_the_smaller_value_goes_on_where_the_objective_is_minimised(journal):
     session = begin(journal, rungs=(1,), metric="val_loss", maximize=False)
     first, second = session.next().id, session.next().id
@@ -348,6 +392,24 @@ def test_a_resumed_session_still_knows_the_best_checkpoints(journal):
     assert [event["id"] for event, _ in read(journal.path) if event["event"] == "best"] == ["t0", "t2"]
 
 
+def test_the_generation_before_the_last_goes_when_its_trial_ends(journal):
+    session = begin(journal, keep=1, concurrent=3)
+    before = {}
+    for _ in range(3):
+        path = make_checkpoint(session, session.next().id)
+        before[path.stem] = path.with_name(f"{path.name}.previous")
+        before[path.stem].write_text("one epoch less")
+    for number in range(1, EPOCHS + 1):
+        session.report("t0", epoch(number))
+    session.fail("t1", "broke")
+    session.interrupt()
+    assert [path.exists() for path in before.values()] == [False, False, True]
+    before["t0"].write_text("a driver was killed before it removed this")
+    begin(reopened(journal), keep=1)
+    assert not before["t0"].exists()
+    assert session.checkpoint("t0").exists()
+
+
 # Going on after a driver's end
 
 
@@ -408,10 +470,38 @@ def test_finished_trials_are_not_run_again(journal):
     assert again.exhausted
 
 
+def test_epochs_that_are_trained_again_are_written_down_and_decided_on_once(journal):
+    proposer = Made()
+    session = begin(journal, proposer, rungs=(1,), factor=2, concurrent=4)
+    id = session.next().id
+    for number in (1, 2, 3):
+        assert session.report(id, epoch(number, 0.3))
+    for _ in range(3):  # better ones: in their company it would not pass the rung any more
+        session.report(session.next().id, epoch(1, 0.9))
+    session.lost(id, "checkpoint damaged: begins anew")
+    for number in (1, 2, 3):
+        assert session.report(id, epoch(number, 0.3))
+    assert not session.report(id, epoch(4, 0.3))
+    events = [event for event, _ in read(journal.path)]
+    assert [e["metrics"]["epoch"] for e in events if e["event"] == "epoch" and e["id"] == id] == [1, 2, 3, 4]
+    assert [e["text"] for e in events if e["event"] == "lost"] == ["checkpoint damaged: begins anew"]
+    assert journal.records[id].outcome is Outcome.COMPLETED
+
+
+def test_a_worker_is_told_how_far_its_trial_was(journal):
+    session = begin(journal)
+    assert session.next().epochs_done == 0
+    session.report("t0", epoch(1))
+    session.report("t0", epoch(2))
+    assert begin(reopened(journal)).next().epochs_done == 2
+
+
 HISTORIES = {
     # of each trial before the last: its value at the rung, what else is odd about that epoch, how long it may train
     "stopped and going on": [(0.9, {}, EPOCHS), (0.8, {}, EPOCHS), (0.2, {}, EPOCHS)],
     "one diverged at the rung": [(0.5, {}, EPOCHS), (0.1, {"train_loss": NAN}, EPOCHS)],
+    "one exploded at the rung": [(0.5, {}, EPOCHS), (0.7, {"train_loss": 1e6}, EPOCHS)],
+    "one left out the objective at the rung": [(0.5, {}, EPOCHS), (None, {}, EPOCHS)],
     "several diverged at the rung": [(0.5, {}, EPOCHS), *[(0.1, {"val_loss": INF}, EPOCHS)] * 4],
     "one completed at the rung": [(0.5, {}, EPOCHS), (0.1, {}, 1)],
 }
@@ -550,6 +640,47 @@ def test_the_confirmation_of_an_earlier_launch_takes_no_time_from_the_search(tmp
 
 
 # Phases
+
+
+def test_what_a_step_says_is_heard(journal):
+    phases = Phases(two_phases(journal, Made(trials=2), []))
+    first, second = phases.next().id, phases.next().id
+    assert phases.report(first, epoch(1) | {"lost": "checkpoint gone: begins anew"})
+    assert not phases.report(second, {"failure": "Traceback\nValueError: broke"})
+    assert journal.records[second].outcome is Outcome.FAILED
+    assert "lost" not in journal.records[first].last
+    assert [e["id"] for e, _ in read(journal.path) if e["event"] == "lost"] == [first]
+
+
+def test_a_state_that_cannot_be_saved_ends_the_search_and_fails_no_trial(journal):
+    closed: list[str] = []
+    phases = Phases(two_phases(journal, Made(), closed))
+    first, second = phases.next().id, phases.next().id
+    phases.report(first, epoch(1))
+    assert not phases.report(first, {"unsaved": "No space left on device: /full"})
+    assert "No space left on device: /full" in phases.halted
+    assert "--resume" in phases.halted
+    assert phases.exhausted
+    assert phases.next() is None
+    assert not phases.report(second, epoch(1))
+    phases.close()
+    assert {r.outcome for r in journal.records.values()} == {Outcome.INTERRUPTED}
+    assert "No space left" in journal.records[second].reason
+    assert sorted(journal.records[second].epochs) == [1], "what it had done is kept"
+    assert closed == ["closed"], "no further phase began"
+
+
+def test_a_search_is_ended_for_its_first_reason_even_where_its_last_trials_ran(journal):
+    phases = Phases(two_phases(journal, Made(trials=1), []))
+    id = phases.next().id
+    phases.halt("the first")
+    phases.halt("the second")
+    assert phases.halted == "the first"
+    for number in range(1, EPOCHS + 1):
+        assert not phases.report(id, epoch(number))
+    assert phases.next() is None
+    assert set(journal.records) == {id}, "nothing is confirmed"
+    assert journal.records[id].reason == "the first"
 
 
 def two_phases(journal: Journal, first: Made, closed: list[str], concurrent: int = 2):

@@ -13,6 +13,7 @@ from made_data import made_split, weights
 from other_processes import KILLED_IN_EPOCH, TRAINING, train_twice, unmeasured, wait_until
 
 import trainables.models
+import trainables.train
 from trainables.config import (
     AUGMENTATIONS,
     EARLY_STOPPING,
@@ -270,25 +271,22 @@ def test_a_run_ended_so_is_not_gone_on_with(tmp_path, config):
     assert curve(config, restored(config, tmp_path / "state")) == []
 
 
-def test_a_save_that_fails_leaves_the_old_state(tmp_path, monkeypatch):
-    config = TrainConfig(epochs=2)
-    state = fresh(config)
-    path = tmp_path / "checkpoints" / "state"
-    state.save(path)
-    before = path.read_bytes()
+@pytest.mark.parametrize("checked", [2, 1000])
+def test_an_epoch_ends_where_the_loss_is_no_longer_finite_and_is_not_evaluated(monkeypatch, checked):
+    """At the next look within the epoch, or at its end."""
+    steps = []
 
-    def write_half(content, target) -> None:
-        with open(target, "wb") as file:
-            file.write(before[: len(before) // 2])
-        raise OSError("no space left on device")
+    def step(config, state, images, labels):
+        steps.append(len(labels))
+        return torch.tensor(math.nan if len(steps) > 2 else 1.0), torch.tensor(0)
 
-    curve(config, state)
-    monkeypatch.setattr(torch, "save", write_half)
-    with pytest.raises(OSError, match="no space"):
-        state.save(path)
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
-    assert torch.equal(weights(restored(config, path).model), weights(fresh(config).model))
+    monkeypatch.setattr(trainables.train, "CHECKED", checked)
+    monkeypatch.setattr(trainables.train, "train_step", step)
+    config = TrainConfig(epochs=3, batch_size=4)
+    (metrics,) = going_on(config, fresh(config))
+    assert len(steps) == (4 if checked == 2 else len(Loader(PARTS, config, CPU)))
+    assert metrics.epoch == 1
+    assert all(math.isnan(getattr(metrics, name)) for name in ("train_loss", "val_loss", "val_accuracy"))
 
 
 @pytest.fixture

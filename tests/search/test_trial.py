@@ -1,0 +1,109 @@
+"""One trial in a worker: what a step gives, and what it does about damaged checkpoints and full disks."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from search.dataset import DataSource
+from search.trial import Task, TrialRun
+from trainables import checkpoint
+
+PARAMS = {"model": "lenet", "batch_size": 256, "epochs": 6, "lr": 1e-3, "train_fraction": 0.3}
+SOURCE = DataSource("digits", "/none", (), 0.1, 0)
+TIMED = {"epoch_seconds", "images_per_second", "peak_memory_mb"}
+
+
+def task(folder: Path, **others) -> Task:
+    return Task(**{
+        "id": "trial-0000", "params": PARAMS, "data": SOURCE.content(),
+        "checkpoint": str(folder / "checkpoints" / "trial-0000.pt"), "threads": 1, **others,
+    })  # fmt: skip
+
+
+def steps(run: TrialRun, n: int) -> list[dict]:
+    return [{key: value for key, value in run.step().items() if key not in TIMED} for _ in range(n)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    return steps(TrialRun(task(tmp_path_factory.mktemp("undisturbed"))), 6)
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_trial_goes_on_from_the_checkpoint_before_a_damaged_one(tmp_path: Path, undisturbed):
+    steps(TrialRun(task(tmp_path)), 4)
+    damage(Path(task(tmp_path).checkpoint))
+    first, *rest = steps(TrialRun(task(tmp_path, epochs_done=4)), 4)
+    assert first.pop("lost") == "checkpoint damaged: goes on from epoch 3"
+    assert [first, *rest] == undisturbed[2:], "the same metrics again, and the loss is said once"
+
+
+@pytest.mark.parametrize("disaster", ["damaged", "gone"])
+def test_a_trial_without_any_whole_checkpoint_begins_anew_and_says_so(tmp_path: Path, undisturbed, disaster):
+    steps(TrialRun(task(tmp_path)), 3)
+    for path in checkpoint.generations(Path(task(tmp_path).checkpoint)):
+        damage(path) if disaster == "damaged" else path.unlink()
+    first, *rest = steps(TrialRun(task(tmp_path, epochs_done=3)), 6)
+    assert first.pop("lost") == f"checkpoint {disaster}: begins anew"
+    assert [first, *rest] == undisturbed
+
+
+def test_a_whole_checkpoint_is_gone_on_with_in_silence(tmp_path: Path, undisturbed):
+    steps(TrialRun(task(tmp_path)), 3)
+    assert steps(TrialRun(task(tmp_path, epochs_done=3)), 2) == undisturbed[2:4]
+
+
+def test_an_error_is_a_failure(tmp_path: Path):
+    result = TrialRun(task(tmp_path, params=PARAMS | {"model": "none_such"})).step()
+    assert list(result) == ["failure"]
+    assert "none_such" in result["failure"]
+
+
+# Real faults of a disk
+
+
+def mount(folder: Path, *options: str) -> None:
+    done = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A real file system of 8 MB."""
+    if os.geteuid():
+        pytest.skip("only root can mount")
+    mount(tmp_path, "-o", "size=8m")
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def test_a_full_disk_is_said_and_leaves_the_last_checkpoint_whole(small_disk: Path, undisturbed):
+    run = TrialRun(task(small_disk))
+    path = Path(task(small_disk).checkpoint)
+    (first,) = steps(run, 1)
+    assert first == undisturbed[0]
+    size = path.stat().st_size
+    filled = os.statvfs(small_disk)
+    (small_disk / "filling").write_bytes(bytes(filled.f_bavail * filled.f_frsize - size // 2))
+    (second,) = steps(run, 1)
+    assert second == {"unsaved": f"No space left on device: {path.parent}"}
+    assert list(path.parent.iterdir()) == [path]
+    (small_disk / "filling").unlink()
+    assert steps(TrialRun(task(small_disk, epochs_done=1)), 2) == undisturbed[:2]
+
+
+def test_a_read_only_disk_is_said_and_leaves_the_last_checkpoint_whole(small_disk: Path, undisturbed):
+    run = TrialRun(task(small_disk))
+    steps(run, 1)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert steps(run, 1) == [{"unsaved": f"Read-only file system: {small_disk}/checkpoints"}]
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert steps(TrialRun(task(small_disk, epochs_done=1)), 2) == undisturbed[:2]
