@@ -63,7 +63,7 @@ class SearchFolder:
         except AlreadyRunning as error:
             raise UserError([Problem("--resume", f"{error}: wait for it, or end it")]) from error
         except OSError as error:
-            raise UserError([_unwritable(path, error)]) from error
+            raise UserError([unwritable(path, error)]) from error
         try:
             if resume is not None and (problems := _irreconcilable(path, journal, spec, source, data)):
                 raise UserError(problems, spec.source, spec.lines)
@@ -71,14 +71,15 @@ class SearchFolder:
             _write(path / DATA, json.dumps({**source.content(), "fingerprint": data.fingerprint}))
         except OSError as error:
             journal.close()
-            raise UserError([_unwritable(path, error)]) from error
+            raise UserError([unwritable(path, error)]) from error
         except UserError:
             journal.close()
             raise
         return cls(path, journal)
 
 
-def _unwritable(path: Path, error: OSError) -> Problem:
+def unwritable(path: Path, error: OSError) -> Problem:
+    """What to say of a folder of results in which nothing can be written."""
     return Problem("--results", f"{path} cannot be written to ({error.strerror}): free some space, or name another")
 
 

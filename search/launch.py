@@ -13,8 +13,8 @@ from search import confirm, description, dry_run, fitting, provenance, summary, 
 from search.checks import checked
 from search.dataset import DataSource
 from search.engine import Engine
-from search.errors import Problem
-from search.folders import SPEC, SearchFolder
+from search.errors import Problem, UserError
+from search.folders import SPEC, SearchFolder, unwritable
 from search.interrupts import Interrupts
 from search.journal import Phase
 from search.progress import Progress
@@ -72,18 +72,17 @@ class _Launch:
             "Ctrl-C ends it cleanly[/]",
             soft_wrap=True,
         )
-        began = psutil.Process().create_time()
-        journal.append("launch", on=self.engine.describe(), concurrent=self.engine.concurrent, command=began)
-        journal.close_trials()
-        searcher = self._searcher()
-        described = description.describe(spec, self.source, self.data, self.engine.describe())
+        try:
+            searcher, described = self._begin()
+        except OSError as error:
+            raise UserError([unwritable(self.folder.path, error)]) from error
         tracker = Tracker(
             journal.path,
             uri,
             experiment(spec, self.source),
             tags,
             first_metric=spec.objective.metric,
-            artifacts=(self.folder.path / SPEC, description.write(described, self.folder.path)),
+            artifacts=(self.folder.path / SPEC, described),
         )
         broken = None
         with Interrupts() as interrupted:
@@ -116,6 +115,15 @@ class _Launch:
         if self.spec.budget.hours is not None:
             return "Nothing was started: budget.hours is used up. To go on, raise it."
         return "Nothing was started: the first trials all failed. Mend what they failed of, and start a new search."
+
+    def _begin(self) -> tuple[StudySearcher, Path]:
+        """The study, and the file that describes the search, once the journal says that a driver has started."""
+        on = self.engine.describe()
+        began = psutil.Process().create_time()
+        self.journal.append("launch", on=on, concurrent=self.engine.concurrent, command=began)
+        self.journal.close_trials()
+        described = description.describe(self.spec, self.source, self.data, on)
+        return self._searcher(), description.write(described, self.folder.path)
 
     def _searcher(self) -> StudySearcher:
         """The study, brought up to the journal and to the space; what was lost or left out is said."""
@@ -170,6 +178,7 @@ class _Launch:
             classes=len(self.data.classes),
             folder=self.folder.path,
             keep=keep,
+            checkpoint_bytes=self.spec.budget.checkpoint_bytes,
             threads=self.spec.resources.cpu,
             concurrent=self.engine.concurrent,
             device=self.engine.device,

@@ -101,6 +101,9 @@ class BudgetSpec(Section):
     hours: Annotated[float, Field(gt=0)] | None = None
     """Wall time of the search, summed over its launches; confirmation is not counted."""
     concurrent: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    checkpoint_bytes: Annotated[int, Field(ge=1)] | None = None
+    """What all checkpoints may take on the disk. Those of the best ended trials are let go of first; where the running
+    trials alone need more, the search ends, to be resumed with more."""
 
 
 class ResourcesSpec(Section):

@@ -4,19 +4,20 @@ The engines (`tuner.py` on Ray, `in_process.py` in this process) only carry task
 back. Everything that happens is written to the journal first.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from search.checkpoints import Checkpoints
 from search.dataset import DataSource
-from search.journal import Journal, Phase, TrialRecord, leaders
+from search.journal import Journal, Phase, TrialRecord
 from search.outcomes import LOSSES, Outcome, divergence, is_number
 from search.schedulers import Asha
 from search.trial import Task
-from trainables import checkpoint
 from trainables.config import TrainConfig
 
 SAID = ("lost",)
@@ -69,6 +70,8 @@ class Setting:
     """What trials train on: `cpu` or `cuda`."""
     score_test: bool = False
     """Whether the last epoch is scored on the test set too."""
+    checkpoint_bytes: int | None = None
+    """What all checkpoints may take on the disk; None for no limit."""
 
 
 class Session:
@@ -93,11 +96,11 @@ class Session:
         self._exhausted = False
         self.halted: str | None = None
         """Why nothing may start or go on, None while all may."""
-        self._kept = leaders(self.records(), setting.metric, setting.maximize)[: setting.keep]
+        self.checkpoints = Checkpoints(
+            setting.folder / "checkpoints", setting.keep, setting.checkpoint_bytes, setting.metric, setting.maximize
+        )
+        self.checkpoints.take_up(r for r in self.records() if r not in self._unfinished)
         for record in self.records():
-            if record not in self._unfinished:
-                drop = checkpoint.keep_newest if record in self._kept else checkpoint.remove
-                drop(self.checkpoint(record.id))
             history: list[Mapping[str, Any]] = []
             for epoch, metrics in sorted(record.epochs.items()):
                 history.append(metrics)
@@ -195,8 +198,8 @@ class Session:
         self.proposer.end(record)
         if outcome is Outcome.INTERRUPTED:
             return
-        self._drop_checkpoints(record)
-        if self.setting.phase == "search" and self._kept and self._kept[0] is record:
+        self.checkpoints.end(record)
+        if self.setting.phase == "search" and self.checkpoints.best[:1] == [record]:
             metric = self.setting.metric
             self.journal.append("best", id=id, metric=metric, value=record.last[metric], trial=record.number)
 
@@ -215,28 +218,15 @@ class Session:
         if id in self.running:
             self.journal.append("lost", id=id, text=text)
 
-    def checkpoint(self, id: str) -> Path:
-        """The file that holds a trial's state after its last epoch."""
-        return self.setting.folder / "checkpoints" / f"{id}.pt"
-
     def _divergence(self, record: TrialRecord, history: Sequence[Mapping[str, Any]]) -> str | None:
         return divergence(history, self.setting.classes, record.params["loss"], self.setting.metric)
-
-    def _drop_checkpoints(self, record: TrialRecord) -> None:
-        """Keep those of the best `keep` finished trials only, and of them the last generation."""
-        checkpoint.keep_newest(self.checkpoint(record.id))
-        self._kept = leaders([*self._kept, record], self.setting.metric, self.setting.maximize)
-        dropped = [*self._kept[self.setting.keep :], *([] if record in self._kept else [record])]
-        for r in dropped:
-            checkpoint.remove(self.checkpoint(r.id))
-        self._kept = self._kept[: self.setting.keep]
 
     def _task(self, proposal: Proposal) -> Task:
         return Task(
             id=proposal.id,
             params=dict(proposal.params),
             data=self.setting.data.content(),
-            checkpoint=str(self.checkpoint(proposal.id)),
+            checkpoint=str(self.checkpoints.path(proposal.id)),
             threads=self.setting.threads,
             device=self.setting.device,
             score_test=self.setting.score_test,
@@ -264,24 +254,18 @@ class Phases:
         """The next trial to start; None when it must wait for others, or the phases are exhausted."""
         if self.halted:
             return None
-        task, self._ahead = self._ahead or self._advance(), None
-        return task
+        with self._halting():
+            task, self._ahead = self._ahead or self._advance(), None
+            return task
+        return None
 
     def report(self, id: str, result: Mapping[str, Any]) -> bool:
         """Take a step's result, as `TrialRun.step` returns it, and say whether the trial trains on."""
         if self._current is None:
             return False
-        if "failure" in result:
-            self.fail(id, result["failure"])
-            return False
-        if "lost" in result:
-            self._current.lost(id, result["lost"])
-        if "unsaved" in result:
-            remedy = "free some space, or make the folder writable, then --resume"
-            self.halt(f"a checkpoint cannot be saved ({result['unsaved']}): {remedy}")
-            self._current.end(id, Outcome.INTERRUPTED, str(self.halted))
-            return False
-        return self._current.report(id, {name: value for name, value in result.items() if name not in SAID})
+        with self._halting():
+            return self._heard(self._current, id, result)
+        return False
 
     def halt(self, reason: str) -> None:
         """Begin no trial any more, and interrupt each at its next report: what hinders one will hinder all."""
@@ -292,20 +276,45 @@ class Phases:
     def fail(self, id: str, error: str) -> None:
         """A trial's code raised, or its worker died too often."""
         if self._current is not None:
-            self._current.fail(id, error)
+            with self._halting():
+                self._current.fail(id, error)
 
     def restart(self) -> None:
         """Begin what is running again, from its checkpoints: all workers are gone."""
         self._ahead = None
         if self._current is not None:
             self._current.restart()
-            self._ahead = self._advance()
 
     def close(self) -> None:
         """End here: what is running is interrupted."""
         if self._current is not None:
-            self._current.interrupt()
+            with self._halting():
+                self._current.interrupt()
         self._sessions.close()
+
+    def _heard(self, session: Session, id: str, result: Mapping[str, Any]) -> bool:
+        if "failure" in result:
+            session.fail(id, result["failure"])
+            return False
+        if "lost" in result:
+            session.lost(id, result["lost"])
+        if "unsaved" in result:
+            remedy = "free some space, or make the folder writable, then --resume"
+            self.halt(f"a checkpoint cannot be saved ({result['unsaved']}): {remedy}")
+            session.end(id, Outcome.INTERRUPTED, str(self.halted))
+            return False
+        goes_on = session.report(id, {name: value for name, value in result.items() if name not in SAID})
+        if (too_much := session.checkpoints.shrink()) is not None:
+            self.halt(too_much)
+        return goes_on
+
+    @contextlib.contextmanager
+    def _halting(self) -> Iterator[None]:
+        """Halt where the state of the search cannot be written: the engines' hooks must not raise."""
+        try:
+            yield
+        except OSError as error:
+            self.halt(f"the search's state cannot be written ({error}): free some space, then --resume")
 
     def _advance(self) -> Task | None:
         while self._current is not None:

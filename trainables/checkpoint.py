@@ -12,6 +12,10 @@ DIGEST = hashlib.sha256().digest_size
 """Bytes."""
 
 
+NEW = ".new"
+"""Of the file that is being written."""
+
+
 class DamagedCheckpoint(ValueError):
     """A file is not as it was written."""
 
@@ -70,9 +74,14 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def is_being_written(file: Path) -> bool:
+    """Whether a file is no generation yet."""
+    return file.suffix == NEW
+
+
 def _before(path: Path) -> Path:
     return path.with_name(f"{path.name}.previous")
 
 
 def _new(path: Path) -> Path:
-    return path.with_name(f"{path.name}.new")
+    return path.with_name(f"{path.name}{NEW}")

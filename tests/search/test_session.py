@@ -1,5 +1,6 @@
 """A session's decisions, driven by made-up metrics: nothing is trained here."""
 
+import errno
 import math
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from search.outcomes import Outcome
 from search.proposers import ListProposer
 from search.schedulers import Asha
 from search.session import HOPELESS, Phases, Proposal, Session, Setting, deadline
+from trainables import checkpoint
 
 SOURCE = DataSource("digits", "/data", (("folder", "mine"),), 0.1, 7)
 EPOCHS = 4
@@ -102,7 +104,7 @@ def run_through(session: Session, accuracy: float = 0.5, epochs: int = EPOCHS) -
 
 
 def make_checkpoint(session: Session, id: str) -> Path:
-    path = session.checkpoint(id)
+    path = session.checkpoints.path(id)
     path.parent.mkdir(exist_ok=True)
     path.write_text(id)
     return path
@@ -407,7 +409,67 @@ def test_the_generation_before_the_last_goes_when_its_trial_ends(journal):
     before["t0"].write_text("a driver was killed before it removed this")
     begin(reopened(journal), keep=1)
     assert not before["t0"].exists()
-    assert session.checkpoint("t0").exists()
+    assert session.checkpoints.path("t0").exists()
+
+
+@pytest.mark.parametrize("cannot", ["be written down", "be told to the study"])
+def test_a_disk_that_is_full_ends_the_search_and_nothing_that_was_written_is_lost(journal, monkeypatch, cannot):
+    proposer = Made()
+    phases = Phases(s for s in [begin(journal, proposer)])
+    phases.next()
+    phases.report("t0", epoch(1))
+    full = OSError(errno.ENOSPC, "No space left on device", "journal.jsonl")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise full
+
+    monkeypatch.setattr(*((journal, "_write") if cannot == "be written down" else (proposer, "report")), refuse)
+    assert not phases.report("t0", epoch(2))
+    assert "No space left on device" in phases.halted
+    assert "--resume" in phases.halted
+    assert phases.next() is None
+    assert phases.exhausted
+    phases.close()
+    monkeypatch.undo()
+    again = begin(reopened(journal), Made(trials=0))
+    assert again.next().id == "t0"
+    assert 1 in again.journal.records["t0"].epochs
+
+
+def test_two_hundred_trials_stay_within_the_budget_of_bytes(journal):
+    budget, size = 10_000, 1_000
+    phases = Phases(s for s in [begin(journal, Made(trials=200), keep=5, concurrent=3, checkpoint_bytes=budget)])
+    folder, running, most = journal.path.parent / "checkpoints", {}, 0
+    while not phases.exhausted:
+        while (task := phases.next()) is not None:
+            running[task.id] = 0
+        for id in list(running):
+            running[id] += 1
+            checkpoint.write(folder / f"{id}.pt", bytes(size))
+            accuracy = (int(id[1:]) * 37 % 200) / 200
+            if not phases.report(id, epoch(running[id], accuracy)):
+                del running[id]
+            # Two generations of each of three running ones are 6,192 bytes: there is room for three of the five best.
+            most = max(most, sum(path.stat().st_size for path in folder.iterdir()))
+    assert phases.halted is None
+    assert len([r for r in journal.records.values() if r.outcome is Outcome.COMPLETED]) == 200
+    assert most <= budget
+    best = sorted(journal.records.values(), key=lambda r: -r.last["val_accuracy"])
+    assert (folder / f"{best[0].id}.pt").exists(), "the best one is let go of last"
+
+
+def test_running_trials_that_need_more_than_the_budget_end_the_search_which_goes_on_with_more(journal):
+    phases = Phases(s for s in [begin(journal, Made(trials=2), keep=1, checkpoint_bytes=1_500)])
+    folder = journal.path.parent / "checkpoints"
+    for _ in range(2):
+        checkpoint.write(folder / f"{phases.next().id}.pt", bytes(1_000))
+    phases.report("t0", epoch(1))
+    assert "budget.checkpoint_bytes is 1,500: raise it" in phases.halted
+    phases.close()
+    assert {r.outcome for r in journal.records.values()} == {Outcome.INTERRUPTED}
+    again = begin(reopened(journal), Made(trials=0), keep=1, checkpoint_bytes=10_000)
+    assert [again.next().id, again.next().id] == ["t0", "t1"]
+    assert all((folder / f"{id}.pt").exists() for id in ("t0", "t1"))
 
 
 # Going on after a driver's end
@@ -426,7 +488,7 @@ def test_a_resumed_session_begins_with_what_was_unfinished(journal):
     assert [task.id for task in tasks] == ["t1", "t2", "t3", "t4"]
     assert proposer.proposed == ["t3", "t4"]
     assert tasks[0].params == again.journal.records["t1"].params
-    assert tasks[0].checkpoint == str(session.checkpoint("t1"))
+    assert tasks[0].checkpoint == str(session.checkpoints.path("t1"))
 
 
 def test_a_trial_that_goes_on_reports_its_last_epoch_again_and_then_the_next(journal):
