@@ -17,10 +17,12 @@ from search.outcomes import LOSSES, Outcome, divergence, is_number
 from search.schedulers import Asha
 from search.trial import Task
 from trainables import checkpoint
-from trainables.config import TrainConfig
+from trainables.config import FIELDS, TrainConfig
 
-SAID = ("lost",)
+SAID = ("lost", "images_a_pass")
 """What a step may say beside its metrics."""
+NETWORK = ("model", "resize", "precision")
+"""The hyperparameters that, with the model's options, say how much memory an image takes."""
 HOPELESS = 5
 """So many failures at the very start end a session."""
 
@@ -136,6 +138,9 @@ class Session:
         self.journal.append(
             "trial", id=proposal.id, number=proposal.number, phase=self.setting.phase, params=dict(proposal.params)
         )
+        record = self.journal.records[proposal.id]
+        if (fewest := self._images_a_pass(record)) is not None:
+            self.divided(record.id, fewest)
         return self._task(proposal)
 
     def report(self, id: str, metrics: Mapping[str, Any]) -> bool:
@@ -210,9 +215,34 @@ class Session:
         if id in self.running:
             self.journal.append("lost", id=id, text=text)
 
+    def divided(self, id: str, images_a_pass: int, reason: str = "") -> None:
+        """Write down that a trial has so many images at a time from now on; trials like it will begin so."""
+        if id in self.running and self.journal.records[id].images_a_pass != images_a_pass:
+            self.journal.append("memory", id=id, images_a_pass=images_a_pass, reason=reason)
+
+    def halve(self, id: str) -> int | None:
+        """A trial's worker was killed for memory: how many images at a time the next one is to have, at most."""
+        if id not in self.running:
+            return None
+        record = self.journal.records[id]
+        half = math.ceil((record.images_a_pass or record.params["batch_size"]) / 2)
+        self.divided(id, half, "its worker was killed for memory")
+        return half
+
     def checkpoint(self, id: str) -> Path:
         """The file that holds a trial's state after its last epoch."""
         return self.setting.folder / "checkpoints" / f"{id}.pt"
+
+    def _images_a_pass(self, record: TrialRecord) -> int | None:
+        """The fewest that this trial, or one of the same network and no larger batches, had to make do with."""
+        like = (
+            r.images_a_pass
+            for r in self.journal.records.values()
+            if r.images_a_pass
+            and _network(r.params) == _network(record.params)
+            and r.params["batch_size"] <= record.params["batch_size"]
+        )
+        return min(like, default=None)
 
     def _divergence(self, record: TrialRecord, history: Sequence[Mapping[str, Any]]) -> str | None:
         return divergence(history, self.setting.classes, record.params["loss"], self.setting.metric)
@@ -236,6 +266,7 @@ class Session:
             device=self.setting.device,
             score_test=self.setting.score_test,
             epochs_done=max(self.journal.records[proposal.id].epochs, default=0),
+            images_a_pass=self.journal.records[proposal.id].images_a_pass,
         )
 
 
@@ -271,6 +302,8 @@ class Phases:
             return False
         if "lost" in result:
             self._current.lost(id, result["lost"])
+        if "images_a_pass" in result:
+            self._current.divided(id, result["images_a_pass"], "out of memory")
         if "unsaved" in result:
             remedy = "free some space, or make the folder writable, then --resume"
             self.halt(f"a checkpoint cannot be saved ({result['unsaved']}): {remedy}")
@@ -283,6 +316,10 @@ class Phases:
         self.halted = self.halted or reason
         if self._current is not None:
             self._current.halted = self.halted
+
+    def halve(self, id: str) -> int | None:
+        """A trial's worker was killed for memory: how many images at a time the next one is to have, at most."""
+        return self._current.halve(id) if self._current is not None else None
 
     def fail(self, id: str, error: str) -> None:
         """A trial's code raised, or its worker died too often."""
@@ -302,6 +339,11 @@ class Phases:
                 return task
             self._current = next(self._sessions, None)
         return None
+
+
+def _network(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that say which network it is, options of the model among them."""
+    return {key: value for key, value in params.items() if key in NETWORK or key not in FIELDS}
 
 
 def _numbers(metrics: Mapping[str, Any], required: Iterable[str]) -> dict[str, float]:
