@@ -6,7 +6,7 @@ from collections.abc import Callable
 from search import in_process
 from search.dataset import DataSource
 from search.errors import Problem, UserError
-from search.session import Phases
+from search.phases import Phases
 from search.spec import Spec
 from trainables.errors import first_line
 

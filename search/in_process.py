@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from search.session import Phases
+from search.phases import Phases
 from search.spec import Spec
 from search.trial import TrialRun
 

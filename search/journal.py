@@ -7,6 +7,7 @@ One JSON object a line. `event` is one of
   epoch   an epoch ended: id, epoch, metrics
   end     a trial ended: id, outcome, reason, epoch (the last one done)
   lost    a trial goes on from before its last epoch: id, text (why, and from where)
+  memory  a trial has fewer images at a time from now on: id, images_a_pass, reason (empty: it is like an earlier one)
   best    a trial became the best: id, trial, metric, value
 `time` is in seconds since 1970, and `crc` the CRC-32 of the line without it: a damaged line is left out.
 """
@@ -47,6 +48,8 @@ class TrialRecord:
     outcome: Outcome | None = None
     """None while it runs."""
     reason: str = ""
+    images_a_pass: int | None = None
+    """The most that go through its network at once, where memory would not suffice for more."""
     ended: float | None = None
     outside: bool = False
     """Whether its settings do not fit the space any more, since a resume changed it: it teaches and wins nothing."""
@@ -168,6 +171,8 @@ class Journal:
                 record.outside = record.id in event["outside"]
         elif kind == "epoch":
             self.records[event["id"]].epochs[event["metrics"]["epoch"]] = event["metrics"]
+        elif kind == "memory":
+            self.records[event["id"]].images_a_pass = event["images_a_pass"]
         elif kind == "end":
             record = self.records[event["id"]]
             record.outcome, record.reason, record.ended = Outcome(event["outcome"]), event["reason"], now

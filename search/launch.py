@@ -17,11 +17,12 @@ from search.errors import Problem, UserError
 from search.folders import SPEC, SearchFolder, unwritable
 from search.interrupts import Interrupts
 from search.journal import Phase
+from search.phases import Phases
 from search.progress import Progress
 from search.proposers import ListProposer, StudyProposer
 from search.schedulers import Asha
 from search.searcher import StudySearcher
-from search.session import Phases, Session, Setting, deadline
+from search.session import Session, Setting, deadline
 from search.spec import Spec, load
 from search.tracking import Tracker, TrackingUnreachable
 from trainables.data import ImageData

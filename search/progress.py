@@ -66,7 +66,9 @@ class Progress:
         if event["event"] == "epoch" and not self._live and time.time() - self._printed > QUIET:
             self._print(self._status())
         if event["event"] == "lost":
-            self._print(f"{time.strftime('%H:%M:%S')} {event['id']}  [red]{escape(event['text'])}[/]")
+            self._warn(event["id"], event["text"])
+        if event["event"] == "memory" and event["reason"]:
+            self._warn(event["id"], f"{event['reason']}: goes on with {event['images_a_pass']} images at a time")
         if event["event"] != "end":
             return
         record = self.journal.records[event["id"]]
@@ -74,6 +76,9 @@ class Progress:
         # The live view shows ordinary ends; an error must not scroll away with it.
         if not self._live or failed:
             self._print(self._line(record))
+
+    def _warn(self, id: str, text: str) -> None:
+        self._print(f"{time.strftime('%H:%M:%S')} {id}  [yellow]{escape(text)}[/]")
 
     def _print(self, line: str) -> None:
         self._printed = time.time()

@@ -4,10 +4,9 @@ The engines (`tuner.py` on Ray, `in_process.py` in this process) only carry task
 back. Everything that happens is written to the journal first.
 """
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,8 +19,8 @@ from search.schedulers import Asha
 from search.trial import Task
 from trainables.config import TrainConfig
 
-SAID = ("lost",)
-"""What a step may say beside its metrics."""
+NETWORK = ("model", "resize", "precision")
+"""The hyperparameters that, with the model's options, say how much memory an image takes."""
 HOPELESS = 5
 """So many failures at the very start end a session."""
 
@@ -139,6 +138,9 @@ class Session:
         self.journal.append(
             "trial", id=proposal.id, number=proposal.number, phase=self.setting.phase, params=dict(proposal.params)
         )
+        record = self.journal.records[proposal.id]
+        if (fewest := self._images_a_pass(record)) is not None:
+            self.divided(record.id, fewest)
         return self._task(proposal)
 
     def report(self, id: str, metrics: Mapping[str, Any]) -> bool:
@@ -218,6 +220,31 @@ class Session:
         if id in self.running:
             self.journal.append("lost", id=id, text=text)
 
+    def divided(self, id: str, images_a_pass: int, reason: str = "") -> None:
+        """Write down that a trial has so many images at a time from now on; trials like it will begin so."""
+        if id in self.running and self.journal.records[id].images_a_pass != images_a_pass:
+            self.journal.append("memory", id=id, images_a_pass=images_a_pass, reason=reason)
+
+    def halve(self, id: str) -> int | None:
+        """A trial's worker was killed for memory: how many images at a time the next one is to have, at most."""
+        if id not in self.running:
+            return None
+        record = self.journal.records[id]
+        half = math.ceil((record.images_a_pass or record.params["batch_size"]) / 2)
+        self.divided(id, half, "its worker was killed for memory")
+        return half
+
+    def _images_a_pass(self, record: TrialRecord) -> int | None:
+        """The fewest that this trial, or one of the same network and no larger batches, had to make do with."""
+        like = (
+            r.images_a_pass
+            for r in self.journal.records.values()
+            if r.images_a_pass
+            and _network(r.params) == _network(record.params)
+            and r.params["batch_size"] <= record.params["batch_size"]
+        )
+        return min(like, default=None)
+
     def _divergence(self, record: TrialRecord, history: Sequence[Mapping[str, Any]]) -> str | None:
         return divergence(history, self.setting.classes, record.params["loss"], self.setting.metric)
 
@@ -231,98 +258,13 @@ class Session:
             device=self.setting.device,
             score_test=self.setting.score_test,
             epochs_done=max(self.journal.records[proposal.id].epochs, default=0),
+            images_a_pass=self.journal.records[proposal.id].images_a_pass,
         )
 
 
-class Phases:
-    """Sessions one after the other, as one to an engine: workers live on from the search to its confirmation."""
-
-    def __init__(self, sessions: Generator[Session, None, None]):
-        """Begin with the first session; each further one is made when the one before it is done."""
-        self._sessions = sessions
-        self._current = next(sessions, None)
-        self.halted: str | None = None
-        """Why the search is ending before its end, None while it is not."""
-        self._ahead: Task | None = self._advance()
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether no further trial will start, in this session or a later one."""
-        return self.halted is not None or (self._current is None and self._ahead is None)
-
-    def next(self) -> Task | None:
-        """The next trial to start; None when it must wait for others, or the phases are exhausted."""
-        if self.halted:
-            return None
-        with self._halting():
-            task, self._ahead = self._ahead or self._advance(), None
-            return task
-        return None
-
-    def report(self, id: str, result: Mapping[str, Any]) -> bool:
-        """Take a step's result, as `TrialRun.step` returns it, and say whether the trial trains on."""
-        if self._current is None:
-            return False
-        with self._halting():
-            return self._heard(self._current, id, result)
-        return False
-
-    def halt(self, reason: str) -> None:
-        """Begin no trial any more, and interrupt each at its next report: what hinders one will hinder all."""
-        self.halted = self.halted or reason
-        if self._current is not None:
-            self._current.halted = self.halted
-
-    def fail(self, id: str, error: str) -> None:
-        """A trial's code raised, or its worker died too often."""
-        if self._current is not None:
-            with self._halting():
-                self._current.fail(id, error)
-
-    def restart(self) -> None:
-        """Begin what is running again, from its checkpoints: all workers are gone."""
-        self._ahead = None
-        if self._current is not None:
-            self._current.restart()
-
-    def close(self) -> None:
-        """End here: what is running is interrupted."""
-        if self._current is not None:
-            with self._halting():
-                self._current.interrupt()
-        self._sessions.close()
-
-    def _heard(self, session: Session, id: str, result: Mapping[str, Any]) -> bool:
-        if "failure" in result:
-            session.fail(id, result["failure"])
-            return False
-        if "lost" in result:
-            session.lost(id, result["lost"])
-        if "unsaved" in result:
-            remedy = "free some space, or make the folder writable, then --resume"
-            self.halt(f"a checkpoint cannot be saved ({result['unsaved']}): {remedy}")
-            session.end(id, Outcome.INTERRUPTED, str(self.halted))
-            return False
-        goes_on = session.report(id, {name: value for name, value in result.items() if name not in SAID})
-        if (too_much := session.checkpoints.shrink()) is not None:
-            self.halt(too_much)
-        return goes_on
-
-    @contextlib.contextmanager
-    def _halting(self) -> Iterator[None]:
-        """Halt where the state of the search cannot be written: the engines' hooks must not raise."""
-        try:
-            yield
-        except OSError as error:
-            self.halt(f"the search's state cannot be written ({error}): free some space, then --resume")
-
-    def _advance(self) -> Task | None:
-        while self._current is not None:
-            task = self._current.next()
-            if task is not None or self._current.running:
-                return task
-            self._current = next(self._sessions, None)
-        return None
+def _network(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that say which network it is, options of the model among them."""
+    return {key: value for key, value in params.items() if key in NETWORK or key not in FIELDS}
 
 
 def _numbers(metrics: Mapping[str, Any], required: Iterable[str]) -> dict[str, float]:

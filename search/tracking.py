@@ -211,6 +211,8 @@ class Tracker:
                 batches.setdefault(event["id"], []).append(event)
             elif event["event"] == "end":
                 ends[event["id"]] = event
+            elif event["event"] == "memory":
+                self._client.set_tag(self._runs[event["id"]], "images_a_pass", str(event["images_a_pass"]))
             elif event["event"] == "best":
                 self._client.log_metric(
                     self.parent_id, f"best_{event['metric']}", event["value"], int(event["time"] * 1000), event["trial"]

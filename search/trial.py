@@ -27,6 +27,8 @@ class Task:
     score_test: bool = False
     epochs_done: int = 0
     """Of them the driver has heard; what the checkpoint lacks of them is trained again, and that is said."""
+    images_a_pass: int | None = None
+    """The most that may go through the network at once, for memory's sake; None: as many as are wanted."""
 
 
 class TrialRun:
@@ -35,6 +37,11 @@ class TrialRun:
     def __init__(self, task: Task):
         self.task = task
         self._epochs: Iterator[Any] | None = None
+        self._state: Any = None
+        self._loader: Any = None
+        self._images_a_pass = task.images_a_pass
+        self._reported = 0
+        """The last epoch whose metrics were returned."""
         self._loss = ""
 
     def step(self) -> dict[str, Any]:
@@ -43,17 +50,32 @@ class TrialRun:
         The first step of a trial that has a checkpoint repeats that one's metrics: the driver may have
         died before it heard of them. An exception becomes `{"failure": traceback}`: a mistake in a model
         would only be repeated by a new worker. A state that cannot be saved is no failure of the trial:
-        `{"unsaved": reason}`. What of a checkpoint was lost is said once, under `lost`.
+        `{"unsaved": reason}`. What of a checkpoint was lost is said once, under `lost`; a trial for which
+        the device's memory does not suffice goes on with fewer `images_a_pass`, and says how many.
         """
         try:
-            return self._step() | self._lost()
+            return self._fitting_step() | self._said()
         except Exception:
             return {"failure": traceback.format_exc()}
+
+    def _fitting_step(self) -> dict[str, Any]:
+        """A step, with ever fewer images at a time as long as memory does not suffice."""
+        import torch
+
+        from trainables.errors import first_line
+
+        while True:
+            try:
+                return self._step()
+            except torch.OutOfMemoryError as error:
+                said = first_line(error)
+            # Here, for the error holds on to the tensors that must go.
+            self._halve(said)
 
     def _step(self) -> dict[str, Any]:
         if self._epochs is None:
             metrics = self._start()
-            if metrics is not None:
+            if metrics is not None and metrics.epoch != self._reported:
                 return self._result(metrics)
         assert self._epochs is not None  # noqa: S101 (for the type checker: set by _start)
         metrics = next(self._epochs)
@@ -78,17 +100,40 @@ class TrialRun:
         source = DataSource.of(self.task.data)
         data = source.load()
         parts = source.split(data, config.train_fraction)
-        self._loader = Loader(parts, config, device)
+        self._loader = Loader(parts, config, device, self._images_a_pass)
         self._state = TrainState.create(config, data.input_shape, len(data.classes), device)
         damaged = self._state.restore(Path(self.task.checkpoint), device)
-        if damaged or self._state.epoch < self.task.epochs_done:
+        if damaged or self._state.epoch < (self._reported or self.task.epochs_done):
             self._loss = _loss("damaged" if damaged else "gone", self._state.epoch)
         self._epochs = train(config, self._loader, self._state)
         return self._state.metrics
 
-    def _lost(self) -> dict[str, str]:
-        text, self._loss = self._loss, ""
-        return {"lost": text} if text else {}
+    def _halve(self, said: str) -> None:
+        """Let half as many images through the network at a time, from the last checkpoint on.
+
+        Raises:
+            MemoryError: there is nothing to halve.
+        """
+        import torch
+
+        if self._epochs is None:
+            raise MemoryError(f"the network does not fit into memory, whatever the batch size: {said}")
+        if self._state.model.training:
+            most = min(self._images_a_pass or math.inf, self._config.batch_size, self._loader.n_train)
+        else:
+            most = self._loader.evaluation_batch
+        if most == 1:
+            raise MemoryError(f"out of memory even with one image at a time: {said}")
+        self._images_a_pass = math.ceil(most / 2)
+        self._epochs = self._state = self._loader = None
+        if self.task.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def _said(self) -> dict[str, Any]:
+        """What a step says beside its metrics."""
+        said: dict[str, Any] = {"lost": self._loss} if self._loss else {}
+        self._loss = ""
+        return said | ({"images_a_pass": self._images_a_pass} if self._images_a_pass else {})
 
     def _result(self, metrics: Any) -> dict[str, Any]:
         from trainables.evaluate import evaluate
@@ -98,6 +143,7 @@ class TrialRun:
         if self.task.score_test and result["finished"] and math.isfinite(metrics.train_loss):
             loss, accuracy = evaluate(self._config, self._state.model, self._loader.test())
             result |= {"test_loss": loss, "test_accuracy": accuracy}
+        self._reported = metrics.epoch
         return result
 
 

@@ -29,7 +29,7 @@ from ray import tune  # noqa: E402 (reads the settings when it is imported)
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
-from search.session import Phases  # noqa: E402
+from search.phases import Phases  # noqa: E402
 from search.trial import Task, TrialRun  # noqa: E402
 
 
@@ -99,23 +99,37 @@ class _SchedulerAdapter(_Unsaved, FIFOScheduler):
 REPORTED = (
     "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "epoch_seconds",
     "images_per_second", "peak_memory_mb", "finished", "test_loss", "test_accuracy", "failure", "unsaved",
-    "lost",
+    "lost", "images_a_pass",
 )  # fmt: skip
 """What of a result is the trial's; the rest is Tune's book-keeping."""
 
 
+KILLED_FOR_MEMORY = "running low on memory"
+"""What Ray says of a worker that its memory monitor has killed. The kernel's killer leaves no word."""
+
+
 class _Failures(_Unsaved, tune.Callback):
-    """Hears of trials whose worker died more often than they may; all do when Ray itself died, and that is no fault."""
+    """Hears of trials whose worker died: what of, and whether too often. All do when Ray itself died: no fault."""
 
     def __init__(self, phases: Phases, lost: Callable[[], bool]):
         self._phases, self._lost = phases, lost
+
+    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        if _killed_for_memory(Path(trial.error_file).read_text()):
+            trial.config["images_a_pass"] = self._phases.halve(trial.config["id"])
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         if self._lost():
             return
         error = Path(trial.error_file).read_text() if trial.error_file else ""
         times = "once" if trial.num_failures == 1 else f"{trial.num_failures} times"
-        self._phases.fail(trial.config["id"], f"{error}\nThe trial's worker died {times}.")
+        why = ", at last killed for memory" if _killed_for_memory(error) else ""
+        self._phases.fail(trial.config["id"], f"{error}\nThe trial's worker died {times}{why}.")
+
+
+def _killed_for_memory(errors: str) -> bool:
+    """Whether the last of a trial's failures, as Tune writes them one after the other, was a lack of memory."""
+    return KILLED_FOR_MEMORY in errors.rpartition("Failure #")[2]
 
 
 class _When(tune.Stopper):

@@ -31,9 +31,13 @@ def seed_for(config: TrainConfig, stream: int, epoch: int = 0) -> int:
 class Loader:
     """The batches of one run: training ones shuffled and augmented anew each epoch, the others in order."""
 
-    def __init__(self, split: Split, config: TrainConfig, device: torch.device):
-        """Refer to the images on the device; nothing is copied on the CPU."""
-        self.config = config
+    def __init__(self, split: Split, config: TrainConfig, device: torch.device, images_a_pass: int | None = None):
+        """Refer to the images on the device; nothing is copied on the CPU.
+
+        Args:
+            images_a_pass: the most that may go through the network at once, None: as many as are wanted.
+        """
+        self.config, self.images_a_pass = config, images_a_pass
         self.split = split
         self.device = device
         self._train = torch.from_numpy(split.train).to(device)
@@ -43,6 +47,13 @@ class Loader:
         """Training batches an epoch."""
         size, n = self.config.batch_size, self.n_train
         return n // size + (n % size > 1)
+
+    @property
+    def evaluation_batch(self) -> int:
+        """How many images are evaluated at once."""
+        _, height, width = self.split.data.input_shape
+        pixels = self.config.resize**2 or height * width
+        return max(1, min(1000, EVALUATION_PIXELS // pixels, self.images_a_pass or 1000))
 
     @property
     def n_train(self) -> int:
@@ -79,7 +90,7 @@ class Loader:
 
     def _in_order(self, part: str, indices: np.ndarray) -> Iterator[Batch]:
         images, labels = _on_device(self.split.data, part, self.device)
-        for picked in torch.from_numpy(indices).to(self.device).split(_evaluation_batch(self.split.data, self.config)):
+        for picked in torch.from_numpy(indices).to(self.device).split(self.evaluation_batch):
             yield self._normalized(images[picked]), labels[picked]
 
     def _normalized(self, images: torch.Tensor) -> torch.Tensor:
@@ -124,13 +135,6 @@ def _on_device(data: ImageData, part: str, device: torch.device) -> Batch:
     if device.type == "cpu":
         return torch.from_numpy(images), torch.from_numpy(labels)
     return _copied(_ByFingerprint(data), part, device)
-
-
-def _evaluation_batch(data: ImageData, config: TrainConfig) -> int:
-    """How many images are evaluated at once."""
-    _, height, width = data.input_shape
-    pixels = config.resize**2 or height * width
-    return max(1, min(1000, EVALUATION_PIXELS // pixels))
 
 
 class _ByFingerprint:

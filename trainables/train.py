@@ -44,18 +44,33 @@ def finished(config: TrainConfig, state: TrainState) -> bool:
 
 
 def train_step(
-    config: TrainConfig, state: TrainState, images: torch.Tensor, labels: torch.Tensor
+    config: TrainConfig,
+    state: TrainState,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    images_a_pass: int | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One optimizer step: the batch's mean loss and number of right answers, left on the device."""
-    with autocast_for(config, images.device):
-        logits = state.model(images)
-        loss = training_loss(config, logits, labels)
+    """One optimizer step: the batch's mean loss and number of right answers, left on the device.
+
+    With `images_a_pass` the batch goes through in parts of at most so many images, and their gradients add up to
+    the batch's: the same step to rounding, in less memory. Two layers tell the difference: batch normalisation
+    takes its statistics from each part, and dropout draws part by part.
+    """
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss = torch.zeros((), device=images.device)
+    right = torch.zeros((), dtype=torch.long, device=images.device)
+    parts = math.ceil(len(images) / images_a_pass) if images_a_pass else 1
+    for part, answers in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
+        with autocast_for(config, images.device):
+            logits = state.model(part)
+            part_loss = training_loss(config, logits, answers) * (len(part) / len(images))
+        part_loss.backward()
+        loss += part_loss.detach()
+        right += (logits.detach().argmax(1) == answers).sum()
     if config.clip_norm:
         nn.utils.clip_grad_norm_(state.model.parameters(), config.clip_norm)
     state.optimizer.step()
-    return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+    return loss, right
 
 
 def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> EpochMetrics:
@@ -69,7 +84,7 @@ def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> Epoc
     for step, (images, labels) in enumerate(loader.training(state.epoch)):
         lr = lr_at(config, state.epoch + step / len(loader))
         set_lr(state.optimizer, lr)
-        loss, right = train_step(config, state, images, labels)
+        loss, right = train_step(config, state, images, labels, loader.images_a_pass)
         loss_sum += loss * len(labels)
         correct += right
         count += len(labels)

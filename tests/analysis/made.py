@@ -50,10 +50,12 @@ def epochs(task: Task) -> Iterator[dict[str, float]]:
     best = 0.3 + 0.6 * max(0.0, quality) * p.get("train_fraction", 1.0) ** 0.2
     for epoch in range(1, p["epochs"] + 1):
         accuracy = min(0.999, best * (1 - 0.6 * math.exp(-epoch / 2)) + 0.01 * rng.standard_normal())
-        loss = math.nan if p["lr"] > 0.08 else 2.4 * (1 - accuracy)
+        diverged = p["lr"] > 0.08
+        loss = math.nan if diverged else 2.4 * (1 - accuracy)
         yield {
             "epoch": epoch, "train_loss": loss * 0.9, "train_accuracy": min(1, accuracy + 0.02 * epoch / 9),
-            "val_loss": loss, "val_accuracy": accuracy, "lr": p["lr"] * 0.1 ** (epoch // p["decay_interval"]),
+            "val_loss": loss, "val_accuracy": math.nan if diverged else accuracy,
+            "lr": p["lr"] * 0.1 ** (epoch // p["decay_interval"]),
             "epoch_seconds": 1 + 32 / p["batch_size"], "images_per_second": 10.0 * p["batch_size"],
             "peak_memory_mb": 300 + p["batch_size"], "finished": epoch == p["epochs"],
         }  # fmt: skip

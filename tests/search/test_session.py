@@ -10,9 +10,10 @@ import pytest
 from search.dataset import DataSource
 from search.journal import Journal, encoded, read
 from search.outcomes import Outcome
+from search.phases import Phases
 from search.proposers import ListProposer
 from search.schedulers import Asha
-from search.session import HOPELESS, Phases, Proposal, Session, Setting, deadline
+from search.session import HOPELESS, Proposal, Session, Setting, deadline
 from trainables import checkpoint
 
 SOURCE = DataSource("digits", "/data", (("folder", "mine"),), 0.1, 7)
@@ -588,6 +589,55 @@ def test_a_resumed_session_decides_at_a_rung_as_one_that_was_never_ended(journal
         pass
     assert last in again.running
     assert again.report(last, epoch(1, accuracy)) is uninterrupted
+
+
+# Memory
+
+
+def of(id: str, **params) -> Proposal:
+    return Proposal(id, 0, {"batch_size": 128, "epochs": EPOCHS, **params})
+
+
+def test_how_little_fits_is_remembered_for_trials_that_are_like_it(journal):
+    proposals = [
+        of("first", lr=0.1, pooling="max"),
+        of("larger", lr=0.2, optimizer="sgd", batch_size=256, pooling="max"),
+        of("smaller", batch_size=64, pooling="max"),
+        of("other option", pooling="average"),
+        of("other size", resize=64, pooling="max"),
+        of("other precision", precision="float32", pooling="max"),
+        of("other model", model="mlp", pooling="max"),
+    ]
+    phases = Phases(iter([begin(journal, ListProposer(proposals, journal), concurrent=10)]))
+    first = phases.next()
+    assert first.images_a_pass is None
+    assert phases.report("first", epoch(1) | {"images_a_pass": 32})
+    assert phases.report("first", epoch(2) | {"images_a_pass": 32})
+    tasks = {task.id: task.images_a_pass for task in (phases.next() for _ in proposals[1:])}
+    assert tasks == {p.id: 32 if p.id == "larger" else None for p in proposals[1:]}
+    memory = [(e["id"], e["images_a_pass"], e["reason"]) for e, _ in read(journal.path) if e["event"] == "memory"]
+    assert memory == [("first", 32, "out of memory"), ("larger", 32, "")]
+    assert "images_a_pass" not in journal.records["first"].last
+
+
+def test_how_little_fits_is_known_to_a_resumed_search_and_to_its_confirmation(journal):
+    session = begin(journal, Made(trials=1))
+    session.next()
+    session.divided("t0", 16, "out of memory")
+    again = begin(reopened(journal), Made(first=1))
+    assert [again.next().images_a_pass, again.next().images_a_pass] == [16, 16]
+    confirmation = ListProposer([Proposal("confirm", 0, {"lr": 0.3, "seed": 1000})], again.journal)
+    assert begin(again.journal, confirmation, phase="confirm").next().images_a_pass == 16
+
+
+def test_a_worker_killed_for_memory_is_followed_by_one_with_half_the_images(journal):
+    phases = Phases(iter([begin(journal, ListProposer([of("t", batch_size=7)], journal))]))
+    phases.next()
+    assert [phases.halve("t") for _ in range(5)] == [4, 2, 1, 1, 1]
+    memory = [e["images_a_pass"] for e, _ in read(journal.path) if e["event"] == "memory"]
+    assert memory == [4, 2, 1]
+    phases.fail("t", "died too often")
+    assert phases.halve("t") is None
 
 
 # Giving up

@@ -81,6 +81,15 @@ def test_each_outcome_has_its_status_tag_and_reason(journal: Journal, uri: str, 
     assert [(d.dataset.name, d.dataset.digest) for d in run.inputs.dataset_inputs] == [("made", "f00")]
 
 
+def test_how_many_images_fitted_into_memory_is_a_tag_of_the_run(journal: Journal, uri: str):
+    begin(journal, "a")
+    for images in (64, 32):
+        journal.append("memory", id="a", images_a_pass=images, reason="out of memory")
+    end(journal, "a", Outcome.COMPLETED)
+    assert track(journal, uri).close(60)
+    assert runs(uri)["a"].data.tags.get("images_a_pass") == "32"
+
+
 def test_a_resumed_trial_goes_on_in_its_run(journal: Journal, uri: str):
     first = track(journal, uri)
     begin(journal, "t0")

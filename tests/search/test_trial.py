@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 from search.dataset import DataSource
 from search.trial import Task, TrialRun
@@ -64,6 +65,101 @@ def test_an_error_is_a_failure(tmp_path: Path):
     result = TrialRun(task(tmp_path, params=PARAMS | {"model": "none_such"})).step()
     assert list(result) == ["failure"]
     assert "none_such" in result["failure"]
+
+
+# Memory
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch):
+    """A device on which so many images fit at once, in training and in evaluation; what it was asked for."""
+    forward = torch.nn.Conv2d.forward
+
+    class Memory:
+        training = evaluation = 10**9
+        asked: list[tuple[bool, int]] = []
+
+    def hooked(layer, images):
+        Memory.asked.append((layer.training, len(images)))
+        if len(images) > (Memory.training if layer.training else Memory.evaluation):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nand pages more")
+        return forward(layer, images)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", hooked)
+    Memory.asked = []
+    return Memory
+
+
+def close(results: list[dict], to: list[dict]) -> bool:
+    return all(
+        result.keys() == other.keys() and list(result.values()) == pytest.approx(list(other.values()), rel=1e-3)
+        for result, other in zip(results, to, strict=True)
+    )
+
+
+def test_a_trial_that_does_not_fit_goes_on_with_fewer_images_at_a_time(tmp_path: Path, memory, undisturbed):
+    memory.training = memory.evaluation = 40
+    results = steps(TrialRun(task(tmp_path)), 6)
+    assert [result.pop("images_a_pass") for result in results] == [32] * 6
+    assert close(results, undisturbed), "the same batches, the same steps"
+    tried = [n for training, n in memory.asked if training and n > 40]
+    assert tried == [256, 128, 64], "each size once"
+
+
+def test_memory_that_runs_out_in_the_middle_costs_no_epoch(tmp_path: Path, memory, undisturbed):
+    run = TrialRun(task(tmp_path))
+    results = steps(run, 3)
+    memory.training = 128
+    results += steps(run, 3)
+    assert [result.pop("images_a_pass", None) for result in results] == [None] * 3 + [128] * 3
+    assert close(results, undisturbed)
+
+
+def test_an_evaluation_that_does_not_fit_leaves_training_as_it_is(tmp_path: Path, memory):
+    small = {"params": PARAMS | {"batch_size": 32}}
+    whole = steps(TrialRun(task(tmp_path / "whole", **small)), 2)
+    memory.asked.clear()
+    memory.evaluation = 100
+    results = steps(TrialRun(task(tmp_path, **small)), 2)
+    assert {result.pop("images_a_pass") for result in results} == {63}
+    assert [r["train_loss"] for r in results] == [r["train_loss"] for r in whole]
+    assert close(results, whole)
+    assert max(n for training, n in memory.asked if training) == 32
+
+
+def test_the_test_set_is_scored_with_fewer_images_at_a_time_too(tmp_path: Path, memory):
+    scored = task(tmp_path, params=PARAMS | {"epochs": 1}, score_test=True)
+    (whole,) = steps(TrialRun(task(tmp_path / "whole", **{"params": scored.params, "score_test": True})), 1)
+    memory.evaluation = 300  # the validation set fits, the test set does not
+    (result,) = steps(TrialRun(scored), 1)
+    assert result.pop("images_a_pass") <= 300
+    assert close([result], [whole])
+
+
+def test_what_is_known_to_fit_is_where_a_trial_begins(tmp_path: Path, memory):
+    memory.training = memory.evaluation = 40
+    (result,) = steps(TrialRun(task(tmp_path, images_a_pass=32)), 1)
+    assert result["images_a_pass"] == 32
+    assert max(n for _, n in memory.asked) <= 32
+
+
+def test_a_trial_of_which_not_one_image_fits_fails_and_says_so(tmp_path: Path, memory):
+    memory.training = 0
+    result = TrialRun(task(tmp_path)).step()
+    assert list(result) == ["failure"]
+    last = result["failure"].strip().splitlines()[-1]
+    assert last == (
+        "MemoryError: out of memory even with one image at a time: CUDA out of memory. Tried to allocate 2.00 GiB."
+    )
+
+
+def test_a_network_that_does_not_fit_fails_and_says_so(tmp_path: Path, monkeypatch):
+    def create(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("trainables.state.TrainState.create", create)
+    failure = TrialRun(task(tmp_path)).step()["failure"]
+    assert "MemoryError: the network does not fit into memory, whatever the batch size" in failure
 
 
 # Real faults of a disk

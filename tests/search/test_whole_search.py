@@ -218,6 +218,21 @@ def test_the_live_view_shows_counts_the_best_and_what_runs(tmp_path: Path):
     journal.close()
 
 
+def test_what_was_lost_and_what_did_not_fit_is_said(tmp_path: Path):
+    spec, journal = load(write_spec(tmp_path / "mine.yaml")), Journal(tmp_path / "journal.jsonl")
+    console = Console(file=StringIO(), width=120)
+    with Progress(console, spec, journal, "search", 4, 2, "digits"):
+        for id in ("t0", "t1"):
+            journal.append("trial", id=id, number=0, phase="search", params={"epochs": 4})
+        journal.append("lost", id="t0", text="checkpoint damaged: goes on from epoch 3")
+        journal.append("memory", id="t0", images_a_pass=64, reason="out of memory")
+        journal.append("memory", id="t1", images_a_pass=64, reason="")
+    journal.close()
+    damaged, divided = console.file.getvalue().splitlines()
+    assert damaged.endswith("t0  checkpoint damaged: goes on from epoch 3")
+    assert divided.endswith("t0  out of memory: goes on with 64 images at a time")
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(8, "8 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3720, "1 h 02 min")]
 )

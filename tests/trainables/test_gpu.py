@@ -111,3 +111,24 @@ def test_a_state_saved_on_a_gpu_goes_on_there_and_on_a_cpu(tmp_path):
         _, resumed, rest = run(split, config, device)
         resumed.load(tmp_path / "state.pt", device)
         assert [m.epoch for m in rest] == [2, 3]
+
+
+def test_memory_that_does_not_suffice_is_made_do_with(tmp_path):
+    """A real shortage: this process may use a part of the device only."""
+    from search.dataset import DataSource
+    from search.trial import Task, TrialRun
+
+    params = {"model": "resnet18", "batch_size": 1024, "resize": 128, "epochs": 1, "train_fraction": 0.8}
+    source = DataSource("digits", "/none", (), 0.1, 0)
+    task = Task("t", params, source.content(), str(tmp_path / "t.pt"), threads=1, device="cuda")
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(3e9 / total)
+    try:
+        result = TrialRun(task).step()
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert "failure" not in result, result
+    assert result["images_a_pass"] < 1024
+    assert math.isfinite(result["train_loss"])
+    assert result["peak_memory_mb"] < 3000

@@ -276,7 +276,7 @@ def test_an_epoch_ends_where_the_loss_is_no_longer_finite_and_is_not_evaluated(m
     """At the next look within the epoch, or at its end."""
     steps = []
 
-    def step(config, state, images, labels):
+    def step(config, state, images, labels, images_a_pass):
         steps.append(len(labels))
         return torch.tensor(math.nan if len(steps) > 2 else 1.0), torch.tensor(0)
 
@@ -287,6 +287,30 @@ def test_an_epoch_ends_where_the_loss_is_no_longer_finite_and_is_not_evaluated(m
     assert len(steps) == (4 if checked == 2 else len(Loader(PARTS, config, CPU)))
     assert metrics.epoch == 1
     assert all(math.isnan(getattr(metrics, name)) for name in ("train_loss", "val_loss", "val_accuracy"))
+
+
+@pytest.mark.parametrize("images_a_pass", [1, 5, 16, 100])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_batch_in_parts_gives_the_step_of_the_whole(loss, images_a_pass):
+    config = TrainConfig(model="lenet", optimizer="sgd", loss=loss, clip_norm=0.5, batch_size=16, epochs=2)
+    whole, divided = fresh(config), fresh(config)
+    curves = [
+        [unmeasured(asdict(m)) for m in train(config, Loader(PARTS, config, CPU, n), state)]
+        for n, state in ((None, whole), (images_a_pass, divided))
+    ]
+    torch.testing.assert_close(weights(divided.model), weights(whole.model), rtol=1e-3, atol=1e-5)
+    for one, other in zip(*curves, strict=True):
+        assert list(one.values()) == pytest.approx(list(other.values()), rel=1e-3)
+
+
+def test_no_pass_has_more_images_than_it_may(monkeypatch):
+    seen = []
+    forward = torch.nn.Conv2d.forward
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", lambda layer, x: seen.append(len(x)) or forward(layer, x))
+    config = TrainConfig(batch_size=16, epochs=1)
+    list(train(config, Loader(PARTS, config, CPU, 7), fresh(config)))
+    assert max(seen) <= 7
+    assert 1 not in seen, "a batch is divided evenly: batch normalisation cannot take a single image"
 
 
 @pytest.fixture
