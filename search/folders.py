@@ -14,6 +14,7 @@ from search.errors import Problem, UserError
 from search.journal import AlreadyRunning, Journal
 from search.spec import Spec
 from trainables.data import ImageData
+from trainables.redaction import redact
 
 SPEC, DATA = "spec.yaml", "data.json"
 CHANGEABLE = ("budget", "confirm", "resources", "tracking")
@@ -59,7 +60,7 @@ class SearchFolder:
             raise UserError([Problem("--resume", f"{error}: wait for it, or end it")]) from error
         except OSError as error:
             raise UserError([Problem("--results", f"{path} cannot be written to: {error.strerror}")]) from error
-        (path / SPEC).write_text(yaml.safe_dump(spec.content, sort_keys=False))
+        (path / SPEC).write_text(redact(yaml.safe_dump(spec.content, sort_keys=False)))  # it goes to MLflow too
         (path / DATA).write_text(json.dumps({**source.content(), "fingerprint": data.fingerprint}))
         return cls(path, journal)
 
