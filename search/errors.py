@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainables.redaction import redact
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -24,8 +26,8 @@ class UserError(Exception):
         super().__init__("\n".join(self.messages()))
 
     def messages(self) -> list[str]:
-        """A line a mistake: `file:line: key: what is wrong`."""
-        return [": ".join(part for part in (self._where(p.key), p.key, p.text) if part) for p in self.problems]
+        """A line a mistake: `file:line: key: what is wrong`, without secrets."""
+        return [redact(": ".join(part for part in (self._where(p.key), p.key, p.text) if part)) for p in self.problems]
 
     def _line(self, key: str) -> int | None:
         """Of the key, or of the nearest one around it that is in the file."""

@@ -16,6 +16,7 @@ from search.journal import AlreadyRunning, Journal
 from search.spec import Spec
 from trainables.data import ImageData
 from trainables.errors import first_line
+from trainables.redaction import redact
 
 SPEC, DATA = "spec.yaml", "data.json"
 FIXED = {
@@ -67,7 +68,7 @@ class SearchFolder:
         try:
             if resume is not None and (problems := _irreconcilable(path, journal, spec, source, data)):
                 raise UserError(problems, spec.source, spec.lines)
-            _write(path / SPEC, yaml.safe_dump(spec.content, sort_keys=False))
+            _write(path / SPEC, redact(yaml.safe_dump(spec.content, sort_keys=False)))  # it goes to MLflow too
             _write(path / DATA, json.dumps({**source.content(), "fingerprint": data.fingerprint}))
         except OSError as error:
             journal.close()

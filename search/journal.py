@@ -2,7 +2,7 @@
 
 One JSON object a line. `event` is one of
   launch  a driver started: on (what it runs on), concurrent (trials at a time), command (when it was given)
-  space   the space was changed: outside (the ids of the trials that do not fit it any more)
+  space   the space was changed: outside (ids of the trials that do not fit it), inside (of those that fit it again)
   trial   a trial started, or went on after an interruption: id, number, phase, params, of
   epoch   an epoch ended: id, epoch, metrics
   end     a trial ended: id, outcome, reason, epoch (the last one done)
@@ -167,8 +167,8 @@ class Journal:
             else:
                 known.outcome, known.reason, known.ended = None, "", None
         elif kind == "space":
-            for record in self.records.values():
-                record.outside = record.id in event["outside"]
+            for id in {*event["outside"], *event["inside"]} & set(self.records):
+                self.records[id].outside = id in event["outside"]
         elif kind == "epoch":
             self.records[event["id"]].epochs[event["metrics"]["epoch"]] = event["metrics"]
         elif kind == "memory":

@@ -9,7 +9,7 @@ import psutil
 from rich.console import Console
 from rich.markup import escape
 
-from search import confirm, description, dry_run, fitting, provenance, summary, tracking
+from search import confirm, description, dry_run, fitting, provenance, summary, tracking_server
 from search.checks import checked
 from search.dataset import DataSource
 from search.engine import Engine
@@ -24,8 +24,10 @@ from search.schedulers import Asha
 from search.searcher import StudySearcher
 from search.session import Session, Setting, deadline
 from search.spec import Spec, load
-from search.tracking import Tracker, TrackingUnreachable
+from search.tracking import Tracker
+from search.tracking_server import TrackingUnreachable
 from trainables.data import ImageData
+from trainables.redaction import redact
 
 PATIENCE = 60.0
 """Seconds that the end of a search waits for the tracking server."""
@@ -38,7 +40,7 @@ def launch(options: argparse.Namespace, console: Console) -> int:
         UserError: a mistake in the spec, the data, the tracking, the resources or the search to resume.
     """
     spec = load(options.spec, tuple(options.set))
-    source, data = _checked(spec, options)
+    source, data = _checked(spec, options, console)
     if source.substitute_for:
         console.print(summary.substitute_warning(source))
     with Engine(spec, source, options) as engine:
@@ -62,15 +64,15 @@ class _Launch:
 
     def run(self) -> int:
         spec, journal = self.spec, self.journal
-        uri = tracking.resolve_uri(spec.tracking.uri)
+        uri = tracking_server.resolve_uri(spec.tracking.uri)
         tags = {**provenance.describe(), **self._tags()}
         self.console.print(
             f"[bold]{spec.name}[/] on {self.source.title}: up to {spec.trials} trials "
             f"of up to {spec.scheduler.max_epochs} epochs, {self.engine.describe()}"
         )
         self.console.print(
-            f"[dim]state in {self.folder.path}, runs in {uri} under experiment {experiment(spec, self.source)}; "
-            "Ctrl-C ends it cleanly[/]",
+            f"[dim]state in {self.folder.path}, runs in {redact(uri)} "
+            f"under experiment {experiment(spec, self.source)}; Ctrl-C ends it cleanly[/]",
             soft_wrap=True,
         )
         try:
@@ -94,7 +96,7 @@ class _Launch:
                 if not phases.exhausted:
                     self.engine.run(phases, interrupted, self._warn)
             except Exception as error:  # Ray's engine can end with many; what was trained is in the journal
-                broken = f"{type(error).__name__}: {error}"
+                broken = redact(f"{type(error).__name__}: {error}")
             finally:
                 phases.close()
         finished = not interrupted() and not broken and not phases.halted
@@ -104,7 +106,7 @@ class _Launch:
         if phases.halted:
             self.console.print(f"[red]The search was ended: {escape(phases.halted)}[/]")
         sent = self._publish(tracker, "FINISHED" if finished else "KILLED")
-        self._commands(uri, finished, self._report(tracker) if sent else None)
+        self._commands(uri, finished, sent, self._report(tracker) if sent else None)
         journal.close()
         if interrupted() or phases.halted:
             return 130
@@ -138,7 +140,8 @@ class _Launch:
             )
         if searcher.changed and journal.of("search"):
             outside = fitting.outside(self.spec, journal.records.values())
-            journal.append("space", outside=sorted(outside))
+            inside = {r.id for r in journal.records.values() if r.outside} - outside
+            journal.append("space", outside=sorted(outside), inside=sorted(inside))
             kept = [str(r.number) for r in journal.of("search") if not r.outside]
             left = [str(r.number) for r in journal.of("search") if r.outside]
             self.console.print(
@@ -193,17 +196,41 @@ class _Launch:
         """Send what is left; whether all has been sent."""
         from search.publish import publish
 
-        sent = tracker.close(PATIENCE)
         try:
-            if not sent:
-                raise ConnectionError(tracker.error or "it is too slow")
+            self._drain(tracker)
             publish(tracker, self.spec, self.journal, self.source, self.folder.path, status)
+        except KeyboardInterrupt:
+            self._not_sent("Ctrl-C")
         except Exception as error:  # whatever a server can answer with; the search's result must still be shown
-            self.console.print(
-                f"[red]Not all was sent to the tracking server: {error}.[/] It is kept, and sent by --resume."
-            )
-            return False
-        return True
+            self._not_sent(redact(f"{error}"))
+        else:
+            return True
+        return False
+
+    def _drain(self, tracker: Tracker) -> None:
+        """Send what is left, for as long as some of it gets through.
+
+        Raises:
+            ConnectionError: not all did.
+        """
+        with self.console.status("sending the record") as status:
+
+            def show(left: int) -> None:
+                why = f", {escape(tracker.error)}" if tracker.error else ""
+                status.update(f"sending the record: {left:,} events left{why}; Ctrl-C leaves them for --resume")
+
+            if not tracker.close(PATIENCE, show):
+                raise ConnectionError(tracker.error or f"it has not answered for {PATIENCE:.0f} s")
+
+    def _not_sent(self, why: str) -> None:
+        left_out = ["the model is not registered"] if self.spec.tracking.register_as else []
+        left_out += ["the report is not made"] if self.options.report else []
+        until = f" Until then {' and '.join(left_out)}." if left_out else ""
+        self.console.print(
+            f"[red]Not all was sent to the tracking server: {escape(why)}.[/] It is kept in {self.folder.path}, and "
+            f"sent by --resume.{until}",
+            soft_wrap=True,
+        )
 
     def _report(self, tracker: Tracker) -> Path | None:
         """The report's page, if there is something to report."""
@@ -216,16 +243,17 @@ class _Launch:
                 return attach_report(tracker, self.folder, self.options.data_dir)
         except Exception as error:  # of a plot, a model or the server: the search's result is there all the same
             self.console.print(
-                f"[red]The report could not be made: {escape(str(error))}.[/] "
+                f"[red]The report could not be made: {escape(redact(str(error)))}.[/] "
                 f"To try again: python -m analysis.report {self.folder.id}"
             )
             return None
 
-    def _commands(self, uri: str, finished: bool, page: Path | None) -> None:
+    def _commands(self, uri: str, finished: bool, sent: bool, page: Path | None) -> None:
         print_command = lambda what, command: self.console.print(f"  {what:<18} [bold]{command}[/]", soft_wrap=True)  # noqa: E731
         self.console.print()
-        if not finished:
-            print_command("go on with it", resume_command(self.options, self.folder.id))
+        if not (finished and sent):
+            what = "send the record" if finished else "go on with it"
+            print_command(what, resume_command(self.options, self.folder.id))
         if page is not None:
             print_command("read the report", str(page))
         print_command("compare the runs", _ui_command(uri))
@@ -252,16 +280,16 @@ def experiment(spec: Spec, source: DataSource) -> str:
 
 
 def _ui_command(uri: str) -> str:
-    if uri == tracking.resolve_uri(tracking.DEFAULT_URI):
+    if uri == tracking_server.resolve_uri(tracking_server.DEFAULT_URI):
         return "mlflow ui"  # looks for that file in this folder
-    return f"mlflow ui --backend-store-uri {uri}" if uri.startswith(tracking.SQLITE) else uri
+    return redact(uri) if tracking_server.is_server(uri) else f"mlflow ui --backend-store-uri {uri}"
 
 
 def resume_command(options: argparse.Namespace, id: str) -> str:
-    """The command that goes on with a search."""
+    """The command that goes on with a search; a password in it is left out."""
     parts = ["python", "-m", "search.run", str(options.spec)]
     for override in options.set:
-        parts += ["--set", override]
+        parts += ["--set", redact(override)]
     for flag, value, default in (("--results", options.results, "results"), ("--address", options.address, None)):
         if value is not None and str(value) != default:
             parts += [flag, str(value)]
@@ -271,16 +299,23 @@ def resume_command(options: argparse.Namespace, id: str) -> str:
     return shlex.join([*parts, "--resume", id])
 
 
-def _checked(spec: Spec, options: argparse.Namespace) -> tuple[DataSource, ImageData]:
-    """The data, once everything outside the file has been checked too.
+def _checked(spec: Spec, options: argparse.Namespace, console: Console) -> tuple[DataSource, ImageData]:
+    """The data, once everything outside the file has been checked too; a server that may be away is told of.
 
     Raises:
         UserError: all that is wrong.
     """
     problems: list[Problem] = []
-    uri = tracking.resolve_uri(spec.tracking.uri)
+    uri = tracking_server.resolve_uri(spec.tracking.uri)
     try:
-        tracking.check(uri)
+        tracking_server.check(uri)
     except TrackingUnreachable as error:
-        problems.append(Problem("tracking.uri", f"{uri}: {error}: start it (mlflow server), or correct the address"))
+        if spec.tracking.required or not tracking_server.is_server(uri):
+            problems.append(Problem("tracking.uri", f"{uri}: {error}"))
+        else:
+            console.print(
+                f"[yellow]{escape(redact(uri))}: {escape(error.reason)}.[/] "
+                "The record is kept, and sent when the server is there: during the search, at its end, or by --resume.",
+                soft_wrap=True,
+            )
     return checked(spec, options.data_dir, problems)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from search.journal import Journal
 from search.spec import Spec
 from search.summary import percent, protocol
 from search.tracking import Tracker
+from search.tracking_server import unrepeated
 
 
 def publish(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource, folder: Path, status: str) -> None:
@@ -24,10 +26,11 @@ def publish(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource, 
         folder: the search's; it holds the checkpoints.
         status: MLflow's, of the parent run.
     """
-    client, parent = tracker.client, tracker.parent_id
-    for name, value in _metrics(spec, journal).items():
-        client.log_metric(parent, name, value)
-    client.set_tag(parent, "mlflow.note.content", _note(spec, journal, source))
+    from mlflow.entities import Metric, RunTag
+
+    client, parent, now = tracker.client, tracker.parent_id, int(time.time() * 1000)
+    metrics = [Metric(name, value, now, 0) for name, value in _metrics(spec, journal).items()]
+    client.log_batch(parent, metrics, tags=[RunTag("mlflow.note.content", _note(spec, journal, source))])
     client.set_terminated(parent, status)
     if status == "FINISHED" and best(spec, journal):
         _weights(tracker, spec, journal, folder)
@@ -129,14 +132,19 @@ def _register(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource
     images = TensorSpec(np.dtype(np.uint8), (-1, *data.input_shape), "images")
     probabilities = TensorSpec(np.dtype(np.float32), (-1, len(data.classes)), "probabilities")
     mlflow.set_tracking_uri(tracker.uri)
-    run_id = tracker.run_id(winner.id)
+    name, run_id = spec.tracking.register_as, tracker.run_id(winner.id)
+    known = [v for v in tracker.client.search_model_versions(f"run_id = '{run_id}'") if v.name == name]
+    if known:  # by an earlier launch, or by a request whose answer was lost
+        tracker.client.set_registered_model_alias(name, "champion", max(known, key=lambda v: int(v.version)).version)
+        return
+    quiet = contextlib.redirect_stderr(io.StringIO())
     try:
-        with mlflow.start_run(run_id=run_id), warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        with unrepeated(), mlflow.start_run(run_id=run_id), warnings.catch_warnings(), quiet:
             warnings.simplefilter("ignore")
             logged = mlflow.pytorch.log_model(
                 model,
                 name="model",
-                registered_model_name=spec.tracking.register_as,
+                registered_model_name=name,
                 signature=ModelSignature(Schema([images]), Schema([probabilities])),
                 input_example=data.test_images[:2].transpose(0, 3, 1, 2),
                 pip_requirements=["torch", "numpy"],
@@ -144,4 +152,4 @@ def _register(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource
     finally:  # start_run opens it again, and closes it as failed if this did
         tracker.client.set_terminated(run_id, "FINISHED")
     version = str(logged.registered_model_version)
-    tracker.client.set_registered_model_alias(spec.tracking.register_as, "champion", version)
+    tracker.client.set_registered_model_alias(name, "champion", version)

@@ -123,6 +123,8 @@ class TrackingSpec(Section):
     """MLflow's; null is MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here."""
     register_as: str | None = Field(default=None, alias="register")
     """Name of a registered model whose alias `champion` the winner becomes."""
+    required: bool = True
+    """Whether a server that does not answer keeps a search from starting; false sends the record later."""
 
 
 class ConfirmSpec(Section):

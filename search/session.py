@@ -17,7 +17,7 @@ from search.journal import Journal, Phase, TrialRecord
 from search.outcomes import LOSSES, Outcome, divergence, is_number
 from search.schedulers import Asha
 from search.trial import Task
-from trainables.config import TrainConfig
+from trainables.config import FIELDS, TrainConfig
 
 NETWORK = ("model", "resize", "precision")
 """The hyperparameters that, with the model's options, say how much memory an image takes."""

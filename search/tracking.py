@@ -2,80 +2,31 @@
 
 A thread reads the journal from where it last got to, and sends what is new every few seconds: the
 search never waits for the server, and what a server that is down has not heard is sent later, in
-order. How far it got is kept beside the journal, so a resumed search sends the rest, and runs are found
-again by their tags, so none is made twice.
+order. How far it got is kept beside the journal, so a resumed search sends the rest; after any failure
+the runs are looked for anew, so that none is made twice for an answer that was lost.
 """
 
-import json
-import logging
-import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from search.journal import Event, read
-from search.outcomes import MLFLOW_STATUS, Outcome
+from search.journal import read
+from search.tracking_runs import SearchRuns
+from search.tracking_server import Client, is_server, unrepeated
+from search.tracking_state import TrackingState
+from search.unsent import PARENT, Unsent, take
+from trainables.errors import first_line
+from trainables.redaction import redact
 
 INTERVAL = 2.0
 """Seconds between two batches."""
-SQLITE = "sqlite:///"
-DEFAULT_URI = f"{SQLITE}mlflow.db"
-METRICS_A_CALL, PARAMS_A_CALL = 1000, 100
-"""The most that MLflow takes in one log_batch."""
-SETTINGS = {
-    # The client's own retries last minutes; ours begin from the journal.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    # It would print two lines at the end of every run.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-
-MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
-"""Tag of an experiment: tells MLflow's UI that it holds training runs, not traces of a language model."""
-
-Log = Any
-"""An mlflow.MlflowClient: mlflow is imported by the thread, for it takes seconds."""
-
-
-class TrackingUnreachable(ConnectionError):
-    """The tracking server does not answer, or refuses the experiment."""
-
-
-def resolve_uri(uri: str | None) -> str:
-    """The spec's tracking URI, else MLFLOW_TRACKING_URI, else a database in this folder; file paths absolute."""
-    found = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    return f"{SQLITE}{Path(found.removeprefix(SQLITE)).absolute()}" if found.startswith(SQLITE) else found
-
-
-def check(uri: str) -> None:
-    """Make sure that the record can be written.
-
-    Raises:
-        TrackingUnreachable: with the reason.
-    """
-    if uri.startswith(("http://", "https://")):
-        _check_server(uri)
-    elif uri.startswith(SQLITE):
-        folder = Path(uri.removeprefix(SQLITE)).parent
-        if not os.access(folder, os.W_OK):
-            raise TrackingUnreachable(f"{folder} is not a folder that can be written to")
-    else:
-        raise TrackingUnreachable("only http(s):// servers and sqlite:/// files are supported")
-
-
-def _check_server(uri: str) -> None:
-    import urllib.error
-    import urllib.request
-
-    try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).read()  # noqa: S310 (http or https)
-    except urllib.error.HTTPError as error:
-        if error.code != 404:  # behind a proxy /health may not be there; 404 is an answer all the same
-            raise TrackingUnreachable(f"the server answers {error.code} {error.reason}") from error
-    except (OSError, ValueError) as error:
-        raise TrackingUnreachable(f"the server does not answer ({error})") from error
+LONGEST_PAUSE = 30.0
+"""Seconds between two attempts while the server does not answer."""
+EVENTS_A_PASS = 1000
+"""Events that are sent before it is noted that they were."""
+SENDERS = 8
+"""Trials that a server is told of at the same time: with one that takes seconds to answer the record would lag."""
 
 
 class Tracker:
@@ -97,189 +48,139 @@ class Tracker:
             first_metric: the one that MLflow's comparison shows unasked: it takes the first that was logged.
             artifacts: files of the parent run, there from the start.
         """
-        self.uri, self.experiment, self.tags, self.artifacts = uri, experiment, tags, artifacts
-        self.journal = journal
-        self._first_metric = first_metric
+        self.journal, self.uri = journal, uri
+        self._first_metric, self._artifacts = first_metric, artifacts
         self.error: str | None = None
         """Why the last attempt to send failed, None when it did not."""
-        self.experiment_id = self.parent_id = ""
-        self._state_file = journal.with_name("tracking.json")
-        self._offset = json.loads(self._state_file.read_text())["offset"] if self._state_file.exists() else 0
-        self._runs: dict[str, str] = {}
-        self._closing = threading.Event()
-        self._client: Log = None
+        self._state = TrackingState(journal, redact(uri))
+        self._ahead = self._state.offset
+        """Behind the events that were sent or are in `_unsent`."""
+        self._unsent: dict[str, Unsent] = {}
+        self._runs = SearchRuns(uri, experiment, tags, self._hear)
+        self._connected = self._sent = False
+        self._heard = time.monotonic()
+        self._closing, self._abandoned = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
 
     @property
-    def behind(self) -> bool:
-        """Whether the journal holds events that were not sent."""
-        return self._offset < self.journal.stat().st_size
-
-    def close(self, timeout: float) -> bool:
-        """Send what is left, for `timeout` seconds at the most; whether all has been sent."""
-        self._closing.set()
-        self._thread.join(timeout)
-        return not self.behind and not self._thread.is_alive()
+    def left(self) -> int:
+        """How many events of the journal were not sent."""
+        return sum(unsent.events for unsent in list(self._unsent.values())) + sum(
+            1 for _ in read(self.journal, self._ahead)
+        )
 
     @property
-    def client(self) -> Log:
+    def behind(self) -> bool:
+        """Whether the journal holds events that were not sent."""
+        return self.left > 0
+
+    def close(self, patience: float, waiting: Callable[[int], None] = lambda left: None) -> bool:
+        """Send what is left; give up when nothing got through for so many seconds.
+
+        Args:
+            waiting: called several times a second with the number of events that are left.
+
+        Returns:
+            Whether all has been sent.
+        """
+        self._heard = time.monotonic()
+        self._closing.set()
+        try:
+            while self._thread.is_alive() and time.monotonic() - self._heard < patience:
+                waiting(self.left)
+                self._thread.join(0.25)
+        finally:
+            self._abandoned.set()
+        return self._sent
+
+    @property
+    def client(self) -> Client:
         """The client, once connected."""
-        return self._client
+        return self._runs.client
+
+    @property
+    def parent_id(self) -> str:
+        """The MLflow run of the search, once connected."""
+        return self._runs.ids[PARENT]
 
     def run_id(self, trial: str) -> str:
         """The MLflow run of a trial whose events were sent."""
-        return self._runs[trial]
+        return self._runs.ids[trial]
+
+    def _hear(self) -> None:
+        """Note that the server has answered; while it fails, the same answers again are no progress."""
+        if self.error is None:
+            self._heard = time.monotonic()
 
     def _work(self) -> None:
         pause = INTERVAL
-        while True:
-            closing = self._closing.is_set()
+        while not self._abandoned.is_set():
+            closing, before = self._closing.is_set(), self._heard
             try:
-                self._connect()
-                self._send()
+                with unrepeated():
+                    self._connect()
+                    self._send()
+                    if closing and not self.behind:
+                        self._runs.find()  # what was given up as unanswered may have been done since
+                        self._sent = True
+                        return
                 self.error, pause = None, INTERVAL
             except Exception as error:  # whatever a server, a proxy or a database can answer with
-                self.error, pause = f"{type(error).__name__}: {error}".splitlines()[0], min(pause * 2, 30)
-                if closing:
-                    return
-            if closing and not self.behind:
-                return
-            self._closing.wait(pause)
+                self.error = redact(f"{type(error).__name__}: {first_line(error)}")
+                self._connected = False
+                pause = INTERVAL if self._heard > before else min(pause * 2, LONGEST_PAUSE)
+            if not self._closing.is_set():
+                self._closing.wait(pause)
+            elif self.error:
+                self._abandoned.wait(INTERVAL)
 
     def _connect(self) -> None:
-        """Import mlflow, find or make the experiment and the parent run, and find the trials' runs."""
-        if self.parent_id:
+        """Find or make the runs; where trials that were sent have none, send everything again."""
+        if self._connected:
             return
-        for name, value in SETTINGS.items():
-            os.environ.setdefault(name, value)
-        from mlflow.tracking import MlflowClient
-
-        for name in ("mlflow", "alembic"):  # after the import, which sets levels of its own
-            logging.getLogger(name).setLevel(logging.ERROR)
-        self._client = MlflowClient(tracking_uri=self.uri)
-        self.experiment_id = _experiment_id(self._client, self.experiment)
-        found = self._found()
-        parent = found.pop("", None)
-        if parent is None:
-            parent = self._create(f"search {self.tags['search.id']}", time.time(), {})
-        else:
-            self._client.update_run(parent, status="RUNNING")
-        for path in self.artifacts:
-            self._client.log_artifact(parent, str(path))
-        self._runs = found
-        self.parent_id = parent
-
-    def _found(self) -> dict[str, str]:
-        """The runs that this search has already, by trial; the parent run under the empty name."""
-        runs: dict[str, str] = {}
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self.experiment_id],
-                f"tags.`search.id` = '{self.tags['search.id']}'",
-                max_results=1000,
-                page_token=token,
-            )
-            runs |= {run.data.tags.get("search.trial_id", ""): run.info.run_id for run in page}
-            token = page.token
-            if not token:
-                return runs
-
-    def _create(self, name: str, started: float, tags: dict[str, str]) -> str:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        tags = {**self.tags, **tags}
-        run = self._client.create_run(self.experiment_id, start_time=int(started * 1000), tags=tags, run_name=name)
-        dataset = Dataset(tags["data"], tags["data.fingerprint"], "local", "{}")
-        used = DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
-        self._client.log_inputs(run.info.run_id, [used])
-        return run.info.run_id
+        self._runs.open(self._artifacts)
+        begun = {e["id"] for e, offset in read(self.journal) if e["event"] == "trial" and offset <= self._ahead}
+        if not begun <= {*self._runs.ids, *self._unsent}:  # another database, an older one, or runs were deleted
+            self._ahead, self._unsent = 0, {}
+        self._connected = True
 
     def _send(self) -> None:
-        """Send every event up to the journal's end: runs begun, then a batch a run, then runs ended."""
-        events = list(read(self.journal, self._offset))
-        if not events:
-            return
-        batches: dict[str, list[Event]] = {}
-        ends: dict[str, Event | None] = {}
-        for event, _ in events:
-            if event["event"] == "trial":
-                self._begin(event)
-                ends[event["id"]] = None
-            elif event["event"] == "epoch":
-                batches.setdefault(event["id"], []).append(event)
-            elif event["event"] == "end":
-                ends[event["id"]] = event
-            elif event["event"] == "memory":
-                self._client.set_tag(self._runs[event["id"]], "images_a_pass", str(event["images_a_pass"]))
-            elif event["event"] == "best":
-                self._client.log_metric(
-                    self.parent_id, f"best_{event['metric']}", event["value"], int(event["time"] * 1000), event["trial"]
-                )
-        for trial, epochs in batches.items():
-            self._log_metrics(self._runs[trial], epochs)
-        for trial, end in ends.items():
-            if end is not None:
-                self._finish(self._runs[trial], end)
-        self._offset = events[-1][1]
-        temporary = self._state_file.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"offset": self._offset}))
-        temporary.replace(self._state_file)
+        """Send what is new, up to the journal's end."""
+        while not self._abandoned.is_set():
+            if not self._unsent:
+                if self._ahead != self._state.offset:
+                    self._state.save(self._ahead)
+                start = self._ahead
+                self._unsent, self._ahead = take(self.journal, start, EVENTS_A_PASS, self._first_metric)
+                if self._ahead == start:
+                    return
+            self._tell()
 
-    def _begin(self, event: Event) -> None:
-        from mlflow.entities import Param
+    def _tell(self) -> None:
+        """Tell of each trial, of several at once; what could not be told stays, behind the others."""
+        trials = iter(list(self._unsent))
+        errors: list[Exception] = []
 
-        trial = event["id"]
-        if trial in self._runs:
-            self._client.update_run(self._runs[trial], status="RUNNING")
-            return
-        tags = {
-            "phase": event["phase"],
-            "search.trial_number": str(event["number"]),
-            "seed": str(event["params"]["seed"]),
-            "search.trial_id": trial,
-            "mlflow.parentRunId": self.parent_id,
-        }
-        run_id = self._create(trial, event["time"], tags)
-        params = [Param(key, str(value)) for key, value in event["params"].items()]
-        for i in range(0, len(params), PARAMS_A_CALL):
-            self._client.log_batch(run_id, params=params[i : i + PARAMS_A_CALL])
-        self._runs[trial] = run_id
+        def send() -> None:
+            for trial in trials:
+                if errors or self._abandoned.is_set():
+                    return
+                unsent = self._unsent[trial]
+                try:
+                    self._runs.tell(trial, unsent)
+                    del self._unsent[trial]
+                    self._heard = time.monotonic()
+                except Exception as error:
+                    self._unsent[trial] = self._unsent.pop(trial)
+                    errors.append(error)
 
-    def _log_metrics(self, run_id: str, epochs: list[Event]) -> None:
-        from mlflow.entities import Metric
-
-        metrics = [
-            Metric(name, value, int(event["time"] * 1000), int(event["metrics"]["epoch"]))
-            for event in epochs
-            for name, value in sorted(event["metrics"].items(), key=lambda item: item[0] != self._first_metric)
-            if name != "epoch"
-        ]
-        for i in range(0, len(metrics), METRICS_A_CALL):
-            self._client.log_batch(run_id, metrics=metrics[i : i + METRICS_A_CALL])
-
-    def _finish(self, run_id: str, event: Event) -> None:
-        from mlflow.entities import RunTag
-
-        outcome = Outcome(event["outcome"])
-        tags = {"outcome": str(outcome), "reason": event["reason"][:5000]}
-        if outcome is Outcome.STOPPED:
-            tags["stopped_at_epoch"] = str(event["epoch"])
-        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-        self._client.set_terminated(run_id, MLFLOW_STATUS[outcome], int(event["time"] * 1000))
-
-
-def _experiment_id(client: Log, name: str) -> str:
-    """Find or create the experiment; of two drivers that create it at once one is told that it exists."""
-    from mlflow.exceptions import MlflowException
-
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            return client.create_experiment(name, tags=MODEL_TRAINING)
-        except MlflowException:
-            experiment = client.get_experiment_by_name(name)
-            if experiment is None:
-                raise
-    return experiment.experiment_id
+        # Threads of our own: those of a pool would keep the process from ending while the server does not answer.
+        count = min(SENDERS if is_server(self.uri) else 1, len(self._unsent))
+        senders = [threading.Thread(target=send, name=f"tracking-{i}", daemon=True) for i in range(count)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        if errors:
+            raise errors[0]

@@ -113,14 +113,15 @@ def made_record(made_search: MadeSearch):
 class TrackingServer:
     """A real `mlflow server` that can be stopped and started again on the same database and port."""
 
-    def __init__(self, folder: Path, port: int):
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int, *options: str):
+        """Args: options: more of the command line."""
+        self.folder, self.port, self.options = folder, port, options
         self.uri = f"http://127.0.0.1:{port}"
 
     def start(self) -> None:
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--workers", "1"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        command += ["--artifacts-destination", str(self.folder / "artifacts"), *self.options]
         # Without it the server starts seven more processes for jobs that are not used here.
         environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self._log = open(self.folder / "server.log", "ab")  # noqa: SIM115 (closed by stop)
