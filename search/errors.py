@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+LONGEST = 3000
+"""Characters of a message: a wrong value is quoted in it, however long it is."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -25,7 +28,9 @@ class UserError(Exception):
 
     def messages(self) -> list[str]:
         """A line a mistake: `file:line: key: what is wrong`."""
-        return [": ".join(part for part in (self._where(p.key), p.key, p.text) if part) for p in self.problems]
+        return [
+            one_line(": ".join(part for part in (self._where(p.key), p.key, p.text) if part)) for p in self.problems
+        ]
 
     def _line(self, key: str) -> int | None:
         """Of the key, or of the nearest one around it that is in the file."""
@@ -34,6 +39,12 @@ class UserError(Exception):
     def _where(self, key: str) -> str:
         line = self._line(key)
         return f"{self.source}:{line}" if line else str(self.source)
+
+
+def one_line(text: str) -> str:
+    """A text as one that a terminal can be shown: what is no visible character as its escape, what is too long cut."""
+    visible = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:LONGEST])
+    return visible if len(visible) <= LONGEST and len(text) <= LONGEST else f"{visible[:LONGEST]} ..."
 
 
 def _itself_and_parents(key: str) -> list[str]:

@@ -8,6 +8,8 @@ import trainables.datasets
 from search import samplers
 from trainables import folder
 
+LARGEST_SIDE, LARGEST_SEED = 4096, 2**32 - 1
+
 
 class Section(BaseModel):
     """Base of all sections: fixed once read, unknown keys forbidden, no silent conversions."""
@@ -21,12 +23,12 @@ class DataSpec(Section):
     name: str
     folder: str | None = None
     """Of `image_folder`, under the data directory."""
-    image_size: Annotated[int, Field(ge=1)] | None = None
+    image_size: Annotated[int, Field(ge=1, le=LARGEST_SIDE)] | None = None
     """Of `image_folder`: pixels a side that all pictures are resized to."""
     validation: Annotated[float, Field(gt=0, lt=1)] | Literal["own", "rest", "test"] | None = None
     """Part of each class set aside (null: the data set's own validation set, else 0.1); `own`; `rest`, all that
     train_fraction leaves; or `test`, which selects on the test set, as some publications did."""
-    split_seed: Annotated[int, Field(ge=0)] = 0
+    split_seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     offline_substitute: str | None = None
     """The data set to use, loudly, where the real one is not there and cannot be fetched."""
 
@@ -62,7 +64,7 @@ class SamplerSpec(Section):
     """`sampler`: who proposes the configurations."""
 
     name: str = "tpe"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
 
     @field_validator("name")
     @classmethod
@@ -74,10 +76,10 @@ class SchedulerSpec(Section):
     """`scheduler`: how long a trial may train, and who stops it before."""
 
     name: str = "asha"
-    max_epochs: Annotated[int, Field(ge=1)] = 20
-    grace_period: Annotated[int, Field(ge=1)] = 1
+    max_epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    grace_period: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """Epochs before the first rung."""
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    reduction_factor: Annotated[int, Field(ge=2, le=1000)] = 3
     """One in so many goes on past a rung, and the next rung is so many times later."""
 
     @field_validator("name")
@@ -97,19 +99,19 @@ class SchedulerSpec(Section):
 class BudgetSpec(Section):
     """`budget`: when the search ends."""
 
-    trials: Annotated[int, Field(ge=1)] | None = None
-    hours: Annotated[float, Field(gt=0)] | None = None
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    hours: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     """Wall time of the search, summed over its launches; confirmation is not counted."""
-    concurrent: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    concurrent: Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)] = "auto"
 
 
 class ResourcesSpec(Section):
     """`resources`: of one trial."""
 
-    cpu: Annotated[int, Field(ge=1)] = 1
-    gpu: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
+    cpu: Annotated[int, Field(ge=1, le=10_000)] = 1
+    gpu: Literal["auto"] | Annotated[float, Field(ge=0, le=10_000)] = "auto"
     """A number, a fraction to share a GPU, or auto: packed by measured memory where there is a GPU."""
-    retries: Annotated[int, Field(ge=0)] = 2
+    retries: Annotated[int, Field(ge=0, le=1000)] = 2
     """How often a trial whose worker died goes on from its last epoch."""
 
 
@@ -125,8 +127,8 @@ class TrackingSpec(Section):
 class ConfirmSpec(Section):
     """`confirm`: retrain the best on fresh seeds and score them on the test set."""
 
-    top: Annotated[int, Field(ge=1)] = 3
-    seeds: Annotated[int, Field(ge=1)] = 3
+    top: Annotated[int, Field(ge=1, le=1000)] = 3
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 3
 
 
 SECTIONS: dict[str, type[Section]] = {

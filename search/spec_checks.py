@@ -1,6 +1,7 @@
 """What is wrong with a spec between its keys: settings nobody knows, that clash, or that would have no effect."""
 
 import inspect
+import math
 
 import trainables.datasets
 from search import samplers, space
@@ -31,6 +32,9 @@ def space_problems(parsed: Space) -> list[Problem]:
                     f"space.{key}", f"unknown hyperparameter{folder.nearest(key, known)}; there is: {', '.join(known)}"
                 )
             )
+        elif odd := [v for v in possible if isinstance(v, float) and not math.isfinite(v)]:
+            problems.append(Problem(f"space.{key}", f"must be finite, not {odd[0]!r}"))
+    problems += [Problem("space", parsed.too_many)] if parsed.too_many else []
     problems += [p for parameter in parsed.parameters if (p := _no_effect(parameter, parsed, options))]
     return problems
 
@@ -39,6 +43,9 @@ def _model_options(parsed: Space, problems: list[Problem]) -> dict[str, set[str]
     """The keyword arguments of the models' `build`, each with the models that take it."""
     options: dict[str, set[str]] = {}
     for model in parsed.possible("model"):
+        if not isinstance(model, str):
+            problems.append(Problem("space.model", f"must be a name, not {model!r}"))
+            continue
         try:
             for name in network.option_names(model):
                 options.setdefault(name, set()).add(model)
