@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from search import confirm, description, dry_run, provenance, summary, tracking
 from search.checks import checked
+from search.command_line import heed_allow_code
 from search.dataset import DataSource
 from search.engine import Engine
 from search.errors import Problem
@@ -36,6 +37,7 @@ def launch(options: argparse.Namespace, console: Console) -> int:
     Raises:
         UserError: a mistake in the spec, the data, the tracking, the resources or the search to resume.
     """
+    heed_allow_code(options)
     spec = load(options.spec, tuple(options.set))
     source, data = _checked(spec, options)
     if source.substitute_for:
@@ -227,6 +229,7 @@ def resume_command(options: argparse.Namespace, id: str) -> str:
         if value is not None and str(value) != default:
             parts += [flag, str(value)]
     parts += ["--data-dir", str(options.data_dir)] if str(options.data_dir) != "data" else []
+    parts += ["--allow-code"] if options.allow_code else []
     parts += ["--in-process"] if options.in_process else []
     parts += [] if options.report else ["--no-report"]
     return shlex.join([*parts, "--resume", id])

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from search import summary, yaml_file
 from search.checks import checked
-from search.command_line import add_spec_arguments, reported
+from search.command_line import add_spec_arguments, heed_allow_code, reported
 from search.errors import Problem
 from search.space import Space
 from search.spec import Spec, load
@@ -49,6 +49,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     from trainables.lr_range import lr_range
     from trainables.state import TrainState
 
+    heed_allow_code(options)
     spec = load(options.spec, tuple(options.set))
     source, data = checked(spec, options.data_dir, _option_problems(spec, options))
     if source.substitute_for:

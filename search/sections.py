@@ -1,12 +1,12 @@
 """The sections of a spec, one class each: their keys, types, limits and defaults."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 import trainables.datasets
 from search import samplers
-from trainables import folder
+from trainables import data_set, folder, own_code
 
 LARGEST_SIDE, LARGEST_SEED = 4096, 2**32 - 1
 
@@ -25,6 +25,8 @@ class DataSpec(Section):
     """Of `image_folder`, under the data directory."""
     image_size: Annotated[int, Field(ge=1, le=LARGEST_SIDE)] | None = None
     """Of `image_folder`: pixels a side that all pictures are resized to."""
+    options: dict[str, str | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None] = {}
+    """Other keyword arguments of the data set's `load`."""
     validation: Annotated[float, Field(gt=0, lt=1)] | Literal["own", "rest", "test"] | None = None
     """Part of each class set aside (null: the data set's own validation set, else 0.1); `own`; `rest`, all that
     train_fraction leaves; or `test`, which selects on the test set, as some publications did."""
@@ -35,7 +37,17 @@ class DataSpec(Section):
     @field_validator("name", "offline_substitute")
     @classmethod
     def _known(cls, name: str | None) -> str | None:
-        return name if name is None else _listed(name, tuple(folder.names(trainables.datasets)), "data set")
+        if name is None:
+            return None
+        if own_code.is_dotted(name):
+            data_set.loader(name)  # or refuse it
+            return name
+        return _listed(name, tuple(folder.names(trainables.datasets)), "data set")
+
+    @property
+    def load_options(self) -> dict[str, Any]:
+        """What the data set's `load` is given."""
+        return self.options | self.model_dump(include={"folder", "image_size"}, exclude_none=True)
 
 
 class ObjectiveSpec(Section):

@@ -15,6 +15,7 @@ from search.journal import Journal, Phase, TrialRecord, leaders
 from search.outcomes import Outcome, is_diverged
 from search.schedulers import Asha
 from search.trial import Task
+from trainables import own_code
 from trainables.config import TrainConfig
 
 HOPELESS = 5
@@ -206,6 +207,7 @@ class Session:
             threads=self.setting.threads,
             device=self.setting.device,
             score_test=self.setting.score_test,
+            own_code=own_code.allowed(),
         )
 
 

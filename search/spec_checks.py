@@ -3,12 +3,11 @@
 import inspect
 import math
 
-import trainables.datasets
 from search import samplers, space
 from search.errors import Problem
 from search.sections import BudgetSpec, DataSpec, SamplerSpec, SchedulerSpec, Section
 from search.space import Space
-from trainables import folder, network
+from trainables import data_set, folder, network
 from trainables.config import FIELDS, applies, problem
 
 
@@ -102,9 +101,15 @@ def cross_problems(sections: dict[str, Section | None], parsed: Space, epochs_gi
 
 def _data_problems(data: DataSpec) -> list[Problem]:
     """Options that the data set does not take, or needs and lacks."""
-    given = data.model_dump(include={"folder", "image_size"}, exclude_none=True)
+    given = data.load_options
     taken, needed = _load_options(data.name)
-    problems = [Problem(f"data.{key}", f"{data.name} does not take it: remove it") for key in given if key not in taken]
+    problems = [
+        Problem(
+            f"data.options.{key}" if key in data.options else f"data.{key}", f"{data.name} does not take it: remove it"
+        )
+        for key in given
+        if key not in taken
+    ]
     problems += [Problem(f"data.{key}", f"is missing: {data.name} needs it") for key in needed if key not in given]
     if data.offline_substitute and (lacks := _load_options(data.offline_substitute)[1]):
         problems.append(
@@ -113,8 +118,8 @@ def _data_problems(data: DataSpec) -> list[Problem]:
     return problems
 
 
-def _load_options(data_set: str) -> tuple[list[str], list[str]]:
+def _load_options(name: str) -> tuple[list[str], list[str]]:
     """The keyword arguments of a data set's `load`, and those of them that it needs."""
-    parameters = inspect.signature(folder.module(trainables.datasets, data_set).load).parameters.values()
+    parameters = inspect.signature(data_set.loader(name)).parameters.values()
     keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
     return [p.name for p in keywords], [p.name for p in keywords if p.default is p.empty]
