@@ -70,8 +70,8 @@ class _Launch:
             f"of up to {spec.scheduler.max_epochs} epochs, {self.engine.describe()}"
         )
         self.console.print(
-            f"[dim]state in {self.folder.path}, runs in {uri} under experiment {experiment(spec, self.source)}; "
-            "Ctrl-C ends it cleanly[/]",
+            f"[dim]state in {escape(str(self.folder.path))}, runs in {escape(uri)} under experiment "
+            f"{experiment(spec, self.source)}; Ctrl-C ends it cleanly[/]",
             soft_wrap=True,
         )
         began = psutil.Process().create_time()
@@ -163,7 +163,8 @@ class _Launch:
             publish(tracker, self.spec, self.journal, self.source, self.folder.path, status)
         except Exception as error:  # whatever a server can answer with; the search's result must still be shown
             self.console.print(
-                f"[red]Not all was sent to the tracking server: {error}.[/] It is kept, and sent by --resume."
+                f"[red]Not all was sent to the tracking server: {escape(str(error))}.[/] "
+                "It is kept, and sent by --resume."
             )
             return False
         return True
@@ -185,14 +186,16 @@ class _Launch:
             return None
 
     def _commands(self, uri: str, finished: bool, page: Path | None) -> None:
-        print_command = lambda what, command: self.console.print(f"  {what:<18} [bold]{command}[/]", soft_wrap=True)  # noqa: E731
+        def print_command(what: str, command: str) -> None:
+            self.console.print(f"  {what:<18} [bold]{escape(command)}[/]", soft_wrap=True)
+
         self.console.print()
         if not finished:
             print_command("go on with it", resume_command(self.options, self.folder.id))
         if page is not None:
-            print_command("read the report", str(page))
+            print_command("read the report", shlex.quote(str(page)))
         print_command("compare the runs", _ui_command(uri))
-        print_command("see the study", f"optuna-dashboard {self.folder.study}")
+        print_command("see the study", shlex.join(["optuna-dashboard", str(self.folder.study)]))
 
     def _tags(self) -> dict[str, str]:
         tags = {
@@ -217,14 +220,15 @@ def experiment(spec: Spec, source: DataSource) -> str:
 def _ui_command(uri: str) -> str:
     if uri == tracking.resolve_uri(tracking.DEFAULT_URI):
         return "mlflow ui"  # looks for that file in this folder
-    return f"mlflow ui --backend-store-uri {uri}" if uri.startswith(tracking.SQLITE) else uri
+    return shlex.join(["mlflow", "ui", "--backend-store-uri", uri]) if uri.startswith(tracking.SQLITE) else uri
 
 
 def resume_command(options: argparse.Namespace, id: str) -> str:
     """The command that goes on with a search."""
-    parts = ["python", "-m", "search.run", str(options.spec)]
+    spec = str(options.spec)
+    parts = ["python", "-m", "search.run", f"./{spec}" if spec.startswith("-") else spec]
     for override in options.set:
-        parts += ["--set", override]
+        parts += [f"--set={override}"] if override.startswith("-") else ["--set", override]
     for flag, value, default in (("--results", options.results, "results"), ("--address", options.address, None)):
         if value is not None and str(value) != default:
             parts += [flag, str(value)]

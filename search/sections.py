@@ -1,5 +1,6 @@
 """The sections of a spec, one class each: their keys, types, limits and defaults."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 import trainables.datasets
 from search import samplers
 from trainables import data_set, folder, own_code
+from trainables.datasets import image_folder
 
 LARGEST_SIDE, LARGEST_SEED = 4096, 2**32 - 1
 
@@ -33,6 +35,13 @@ class DataSpec(Section):
     split_seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     offline_substitute: str | None = None
     """The data set to use, loudly, where the real one is not there and cannot be fetched."""
+
+    @field_validator("folder")
+    @classmethod
+    def _under_the_data_directory(cls, folder: str | None) -> str | None:
+        if folder is not None:
+            image_folder.check_folder(folder)
+        return folder
 
     @field_validator("name", "offline_substitute")
     @classmethod
@@ -134,6 +143,13 @@ class TrackingSpec(Section):
     """MLflow's; null is MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here."""
     register_as: str | None = Field(default=None, alias="register")
     """Name of a registered model whose alias `champion` the winner becomes."""
+
+    @field_validator("register_as")
+    @classmethod
+    def _as_mlflow_takes_it(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[^/:]{1,100}", name):
+            raise ValueError(f"must be a name of at most 100 characters without '/' and ':', not {name!r}")
+        return name
 
 
 class ConfirmSpec(Section):

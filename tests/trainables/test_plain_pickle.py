@@ -51,7 +51,8 @@ def test_arrays_of_older_versions_are_read(tmp_path, module):
     "value",
     [
         Runs(os.system, "touch run"), Runs(eval, "open('run', 'w')"), Runs(exec, "open('run', 'w')"),
-        Runs(open, "run", "w"), Runs(getattr, "x", "join"), collections.OrderedDict(a=1), Path("run"), os.getcwd, np.load,
+        Runs(open, "run", "w"), Runs(getattr, "x", "join"), collections.OrderedDict(a=1), Path("run"), os.getcwd,
+        np.load,
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_and_not_run(tmp_path, monkeypatch, protocol, value):
