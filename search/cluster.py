@@ -13,6 +13,7 @@ from search import tuner  # noqa: F401 (first: its settings must be there when r
 from search.dataset import DataSource
 from search.errors import Problem
 from search.spec import Spec
+from trainables import own_code
 
 import ray  # isort: skip
 
@@ -130,14 +131,16 @@ def measure_gpu_share(spec: Spec, source: DataSource) -> float:
     return max(
         ray.get(
             [
-                remote.remote(spec.space.fixed(model) | largest | {"model": model}, source.content())
+                remote.remote(
+                    spec.space.fixed(model) | largest | {"model": model}, source.content(), own_code.allowed()
+                )
                 for model in spec.models
             ]
         )
     )
 
 
-def _probe(params: dict[str, Any], source: dict[str, Any]) -> float:
+def _probe(params: dict[str, Any], source: dict[str, Any], code: str | None) -> float:
     import itertools
 
     import torch
@@ -147,6 +150,7 @@ def _probe(params: dict[str, Any], source: dict[str, Any]) -> float:
     from trainables.state import TrainState
     from trainables.train import train_step
 
+    own_code.allow(code)
     device = torch.device("cuda")
     config = TrainConfig.of(params)
     found = DataSource.of(source)

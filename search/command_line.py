@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from search.errors import UserError
+from trainables import own_code
 
 WIDTH_WITHOUT_TERMINAL = 140
 
@@ -44,3 +45,14 @@ def add_spec_arguments(parser: argparse.ArgumentParser, example: str) -> None:
         default=Path(os.environ.get("SEARCH_DATA_DIR", "data")),
         help="where data sets are (default: SEARCH_DATA_DIR, else ./data)",
     )
+    parser.add_argument(
+        "--allow-code",
+        action="store_true",
+        help="run models and data sets of your own that the spec names by dotted paths (model: mynets.wide), from "
+        "this folder; without it they are refused",
+    )
+
+
+def heed_allow_code(options: argparse.Namespace) -> None:
+    """Let this process run own code of the folder that it was started in if the command line says so, and only then."""
+    own_code.allow(str(Path.cwd()) if options.allow_code else None)

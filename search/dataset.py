@@ -6,11 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import trainables.datasets
 from search.errors import Problem
 from search.sections import DataSpec
 from search.spec import Spec
-from trainables import folder
+from trainables import data_set
 from trainables.config import TrainConfig
 from trainables.data import DataMissing, ImageData, Split, SplitError, Validation, default_validation, split
 from trainables.enlarge import variants
@@ -63,7 +62,7 @@ class DataSource:
 
 @lru_cache(maxsize=4)
 def _load(name: str, root: str, options: tuple[tuple[str, Any], ...]) -> ImageData:
-    return folder.module(trainables.datasets, name).load(Path(root), **dict(options))
+    return data_set.load(name, Path(root), dict(options))
 
 
 def find(spec: DataSpec, root: Path) -> tuple[DataSource, ImageData]:
@@ -72,7 +71,7 @@ def find(spec: DataSpec, root: Path) -> tuple[DataSource, ImageData]:
     Raises:
         DataError: it cannot be read, or is missing and has no substitute.
     """
-    options = tuple(sorted(spec.model_dump(include={"folder", "image_size"}, exclude_none=True).items()))
+    options = tuple(sorted(spec.load_options.items()))
     name, folder_of_all, missing = spec.name, str(root.resolve()), None
     try:
         data = _load(name, folder_of_all, options)

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from search.dataset import DataSource
@@ -61,11 +62,11 @@ def _samples(spec: Spec) -> list[dict]:
 def _space(spec: Spec) -> Table:
     table = Table(title="Space", title_justify="left", show_header=False, box=None)
     for key, value in spec.space.constants.items():
-        table.add_row(f"  {key}", f"{value}")
+        table.add_row(f"  {key}", escape(f"{value}"))
     for joint in spec.space.joint:
         table.add_row(f"  [bold]{', '.join(joint.keys)}[/]", f"together, {len(joint.rows)} rows")
     for parameter in spec.space.parameters:
-        table.add_row(f"  [bold]{parameter.key}[/]", parameter.describe())
+        table.add_row(f"  [bold]{parameter.key}[/]", escape(parameter.describe()))
     return table
 
 
@@ -76,5 +77,5 @@ def _table(spec: Spec, samples: list[dict]) -> Table:
         table.add_column(key, justify="right")
     for params in samples:
         values = (params.get(key, "-") for key in keys)
-        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values))
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else escape(str(v)) for v in values))
     return table

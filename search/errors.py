@@ -5,6 +5,9 @@ from pathlib import Path
 
 from trainables.redaction import redact
 
+LONGEST = 3000
+"""Characters of a message: a wrong value is quoted in it, however long it is."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -27,7 +30,8 @@ class UserError(Exception):
 
     def messages(self) -> list[str]:
         """A line a mistake: `file:line: key: what is wrong`, without secrets."""
-        return [redact(": ".join(part for part in (self._where(p.key), p.key, p.text) if part)) for p in self.problems]
+        lines = (": ".join(part for part in (self._where(p.key), p.key, p.text) if part) for p in self.problems)
+        return [one_line(redact(line)) for line in lines]
 
     def _line(self, key: str) -> int | None:
         """Of the key, or of the nearest one around it that is in the file."""
@@ -36,6 +40,12 @@ class UserError(Exception):
     def _where(self, key: str) -> str:
         line = self._line(key)
         return f"{self.source}:{line}" if line else str(self.source)
+
+
+def one_line(text: str) -> str:
+    """A text as one that a terminal can be shown: what is no visible character as its escape, what is too long cut."""
+    visible = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:LONGEST])
+    return visible if len(visible) <= LONGEST and len(text) <= LONGEST else f"{visible[:LONGEST]} ..."
 
 
 def _itself_and_parents(key: str) -> list[str]:

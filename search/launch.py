@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from search import confirm, description, dry_run, fitting, provenance, summary, tracking_server
 from search.checks import checked
+from search.command_line import heed_allow_code
 from search.dataset import DataSource
 from search.engine import Engine
 from search.errors import Problem, UserError
@@ -39,6 +40,7 @@ def launch(options: argparse.Namespace, console: Console) -> int:
     Raises:
         UserError: a mistake in the spec, the data, the tracking, the resources or the search to resume.
     """
+    heed_allow_code(options)
     spec = load(options.spec, tuple(options.set))
     source, data = _checked(spec, options, console)
     if source.substitute_for:
@@ -71,8 +73,8 @@ class _Launch:
             f"of up to {spec.scheduler.max_epochs} epochs, {self.engine.describe()}"
         )
         self.console.print(
-            f"[dim]state in {self.folder.path}, runs in {redact(uri)} "
-            f"under experiment {experiment(spec, self.source)}; Ctrl-C ends it cleanly[/]",
+            f"[dim]state in {escape(str(self.folder.path))}, runs in {escape(redact(uri))} under experiment "
+            f"{experiment(spec, self.source)}; Ctrl-C ends it cleanly[/]",
             soft_wrap=True,
         )
         try:
@@ -227,7 +229,7 @@ class _Launch:
         left_out += ["the report is not made"] if self.options.report else []
         until = f" Until then {' and '.join(left_out)}." if left_out else ""
         self.console.print(
-            f"[red]Not all was sent to the tracking server: {escape(why)}.[/] It is kept in {self.folder.path}, and "
+            f"[red]Not all was sent to the tracking server: {escape(why)}.[/] It is kept in {escape(str(self.folder.path))}, and "
             f"sent by --resume.{until}",
             soft_wrap=True,
         )
@@ -249,15 +251,17 @@ class _Launch:
             return None
 
     def _commands(self, uri: str, finished: bool, sent: bool, page: Path | None) -> None:
-        print_command = lambda what, command: self.console.print(f"  {what:<18} [bold]{command}[/]", soft_wrap=True)  # noqa: E731
+        def print_command(what: str, command: str) -> None:
+            self.console.print(f"  {what:<18} [bold]{escape(command)}[/]", soft_wrap=True)
+
         self.console.print()
         if not (finished and sent):
             what = "send the record" if finished else "go on with it"
             print_command(what, resume_command(self.options, self.folder.id))
         if page is not None:
-            print_command("read the report", str(page))
+            print_command("read the report", shlex.quote(str(page)))
         print_command("compare the runs", _ui_command(uri))
-        print_command("see the study", f"optuna-dashboard {self.folder.study}")
+        print_command("see the study", shlex.join(["optuna-dashboard", str(self.folder.study)]))
 
     def _tags(self) -> dict[str, str]:
         tags = {
@@ -282,18 +286,22 @@ def experiment(spec: Spec, source: DataSource) -> str:
 def _ui_command(uri: str) -> str:
     if uri == tracking_server.resolve_uri(tracking_server.DEFAULT_URI):
         return "mlflow ui"  # looks for that file in this folder
-    return redact(uri) if tracking_server.is_server(uri) else f"mlflow ui --backend-store-uri {uri}"
+    if tracking_server.is_server(uri):
+        return redact(uri)
+    return shlex.join(["mlflow", "ui", "--backend-store-uri", uri])
 
 
 def resume_command(options: argparse.Namespace, id: str) -> str:
     """The command that goes on with a search; a password in it is left out."""
-    parts = ["python", "-m", "search.run", str(options.spec)]
-    for override in options.set:
-        parts += ["--set", redact(override)]
+    spec = str(options.spec)
+    parts = ["python", "-m", "search.run", f"./{spec}" if spec.startswith("-") else spec]
+    for override in map(redact, options.set):
+        parts += [f"--set={override}"] if override.startswith("-") else ["--set", override]
     for flag, value, default in (("--results", options.results, "results"), ("--address", options.address, None)):
         if value is not None and str(value) != default:
             parts += [flag, str(value)]
     parts += ["--data-dir", str(options.data_dir)] if str(options.data_dir) != "data" else []
+    parts += ["--allow-code"] if options.allow_code else []
     parts += ["--in-process"] if options.in_process else []
     parts += [] if options.report else ["--no-report"]
     return shlex.join([*parts, "--resume", id])

@@ -7,10 +7,11 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from rich.console import Console
+from rich.markup import escape
 
 from search import summary, yaml_file
 from search.checks import checked
-from search.command_line import add_spec_arguments, reported
+from search.command_line import add_spec_arguments, heed_allow_code, reported
 from search.errors import Problem
 from search.space import Space
 from search.spec import Spec, load
@@ -49,6 +50,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     from trainables.lr_range import lr_range
     from trainables.state import TrainState
 
+    heed_allow_code(options)
     spec = load(options.spec, tuple(options.set))
     source, data = checked(spec, options.data_dir, _option_problems(spec, options))
     if source.substitute_for:
@@ -60,7 +62,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     others = {key: value for key, value in config.in_effect().items() if key in spec.space.keys and key != "lr"}
     console.print(
         f"[bold]{config.model}[/] on {source.title}: {options.steps} steps, lr raised from {options.low:g} to "
-        f"{options.high:g}; {' '.join(f'{key}={_short(value)}' for key, value in others.items())}"
+        f"{options.high:g}; " + escape(" ".join(f"{key}={_short(value)}" for key, value in others.items()))
     )
     test = lr_range(config, loader, state, low=options.low, high=options.high, steps=options.steps)
     if len(test.losses) < ENOUGH:
@@ -73,11 +75,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     console.print(f"to search: [bold]lr: {_entry(low, high)}[/]")
     plot = options.plot or Path(f"lr_range-{spec.name}.png")
     draw(test, f"{config.model} on {source.title}, {config.optimizer}, batch {config.batch_size}", plot)
-    console.print(f"drawn in {plot}", soft_wrap=True)
+    console.print(f"drawn in {escape(str(plot))}", soft_wrap=True)
     if options.write:
         text = yaml_file.with_value(options.spec.read_text(encoding="utf-8"), ("space", "lr"), _entry(low, high))
         options.write.write_text(text, encoding="utf-8")
-        console.print(f"written to {options.write}", soft_wrap=True)
+        console.print(f"written to {escape(str(options.write))}", soft_wrap=True)
     return 0
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from search.errors import Problem
 from search.spec import Spec
-from trainables import network
+from trainables import network, own_code
 from trainables.data import ImageData
 from trainables.errors import ModelError, first_line
 
@@ -64,7 +64,9 @@ def _try(model: str, shape: tuple[int, int, int], num_classes: int, options: dic
                 last_layer(built, torch.zeros(2, *shape))
     except ModelError as error:
         raise ModelError(f"{error}: {model} does not") from error
-    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+    except Exception as error:  # torch's, of a size that cannot be; own code can raise anything
+        if own_code.is_dotted(model):
+            raise ModelError(f"{what}: {own_code.told(error)}") from error
         raise ModelError(f"{what}: {first_line(error)}; another size can be had with resize") from error
     if scores != (2, num_classes):
         raise ModelError(f"{what} gives {tuple(scores)} for two images, not (2, {num_classes})")

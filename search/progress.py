@@ -104,7 +104,7 @@ class Progress:
         return (
             f"{clock} {done:>{len(str(self.total))}}/{self.total}  {record.id}  "
             f"[{style}]{record.outcome}[/] after epoch "
-            f"{len(record.epochs)}{value}  {self.settings(record.params)}{reason}{mark}"
+            f"{len(record.epochs)}{value}  {escape(self.settings(record.params))}{reason}{mark}"
         )
 
     def _view(self) -> RenderableType:
@@ -135,7 +135,10 @@ class Progress:
         for record in records[:MOST_RUNNING]:
             value = f"{record.last[self.metric]:.4f}" if record.last else "-"
             table.add_row(
-                record.id, f"{len(record.epochs)}/{record.params['epochs']}", value, self.settings(record.params)
+                record.id,
+                f"{len(record.epochs)}/{record.params['epochs']}",
+                value,
+                escape(self.settings(record.params)),
             )
         if len(records) > MOST_RUNNING:
             table.add_row(f"and {len(records) - MOST_RUNNING} more", "", "", "")

@@ -51,6 +51,8 @@ def problems(name: str, space: Space) -> list[Problem]:
             )
             for p in endless
         ]
+        if not space.too_many and space.too_many_products:
+            found.append(Problem("space", space.too_many_products))
         if not space.parameters:
             found.append(
                 Problem("sampler.name", "the grid sampler has nothing to cross: give a key of the space a grid")

@@ -1,12 +1,16 @@
 """The sections of a spec, one class each: their keys, types, limits and defaults."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 import trainables.datasets
 from search import samplers
-from trainables import folder
+from trainables import data_set, folder, own_code
+from trainables.datasets import image_folder
+
+LARGEST_SIDE, LARGEST_SEED = 4096, 2**32 - 1
 
 
 class Section(BaseModel):
@@ -21,19 +25,38 @@ class DataSpec(Section):
     name: str
     folder: str | None = None
     """Of `image_folder`, under the data directory."""
-    image_size: Annotated[int, Field(ge=1)] | None = None
+    image_size: Annotated[int, Field(ge=1, le=LARGEST_SIDE)] | None = None
     """Of `image_folder`: pixels a side that all pictures are resized to."""
+    options: dict[str, str | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None] = {}
+    """Other keyword arguments of the data set's `load`."""
     validation: Annotated[float, Field(gt=0, lt=1)] | Literal["own", "rest", "test"] | None = None
     """Part of each class set aside (null: the data set's own validation set, else 0.1); `own`; `rest`, all that
     train_fraction leaves; or `test`, which selects on the test set, as some publications did."""
-    split_seed: Annotated[int, Field(ge=0)] = 0
+    split_seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     offline_substitute: str | None = None
     """The data set to use, loudly, where the real one is not there and cannot be fetched."""
+
+    @field_validator("folder")
+    @classmethod
+    def _under_the_data_directory(cls, folder: str | None) -> str | None:
+        if folder is not None:
+            image_folder.check_folder(folder)
+        return folder
 
     @field_validator("name", "offline_substitute")
     @classmethod
     def _known(cls, name: str | None) -> str | None:
-        return name if name is None else _listed(name, tuple(folder.names(trainables.datasets)), "data set")
+        if name is None:
+            return None
+        if own_code.is_dotted(name):
+            data_set.loader(name)  # or refuse it
+            return name
+        return _listed(name, tuple(folder.names(trainables.datasets)), "data set")
+
+    @property
+    def load_options(self) -> dict[str, Any]:
+        """What the data set's `load` is given."""
+        return self.options | self.model_dump(include={"folder", "image_size"}, exclude_none=True)
 
 
 class ObjectiveSpec(Section):
@@ -62,7 +85,7 @@ class SamplerSpec(Section):
     """`sampler`: who proposes the configurations."""
 
     name: str = "tpe"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
 
     @field_validator("name")
     @classmethod
@@ -74,10 +97,10 @@ class SchedulerSpec(Section):
     """`scheduler`: how long a trial may train, and who stops it before."""
 
     name: str = "asha"
-    max_epochs: Annotated[int, Field(ge=1)] = 20
-    grace_period: Annotated[int, Field(ge=1)] = 1
+    max_epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    grace_period: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """Epochs before the first rung."""
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    reduction_factor: Annotated[int, Field(ge=2, le=1000)] = 3
     """One in so many goes on past a rung, and the next rung is so many times later."""
 
     @field_validator("name")
@@ -97,11 +120,11 @@ class SchedulerSpec(Section):
 class BudgetSpec(Section):
     """`budget`: when the search ends."""
 
-    trials: Annotated[int, Field(ge=1)] | None = None
-    hours: Annotated[float, Field(gt=0)] | None = None
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    hours: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     """Wall time of the search, summed over its launches; confirmation is not counted."""
-    concurrent: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    checkpoint_bytes: Annotated[int, Field(ge=1)] | None = None
+    concurrent: Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)] = "auto"
+    checkpoint_bytes: Annotated[int, Field(ge=1, le=10**18)] | None = None
     """What all checkpoints may take on the disk. Those of the best ended trials are let go of first; where the running
     trials alone need more, the search ends, to be resumed with more."""
 
@@ -109,10 +132,10 @@ class BudgetSpec(Section):
 class ResourcesSpec(Section):
     """`resources`: of one trial."""
 
-    cpu: Annotated[int, Field(ge=1)] = 1
-    gpu: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
+    cpu: Annotated[int, Field(ge=1, le=10_000)] = 1
+    gpu: Literal["auto"] | Annotated[float, Field(ge=0, le=10_000)] = "auto"
     """A number, a fraction to share a GPU, or auto: packed by measured memory where there is a GPU."""
-    retries: Annotated[int, Field(ge=0)] = 2
+    retries: Annotated[int, Field(ge=0, le=1000)] = 2
     """How often a trial whose worker died goes on from its last epoch."""
 
 
@@ -126,12 +149,19 @@ class TrackingSpec(Section):
     required: bool = True
     """Whether a server that does not answer keeps a search from starting; false sends the record later."""
 
+    @field_validator("register_as")
+    @classmethod
+    def _as_mlflow_takes_it(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[^/:]{1,100}", name):
+            raise ValueError(f"must be a name of at most 100 characters without '/' and ':', not {name!r}")
+        return name
+
 
 class ConfirmSpec(Section):
     """`confirm`: retrain the best on fresh seeds and score them on the test set."""
 
-    top: Annotated[int, Field(ge=1)] = 3
-    seeds: Annotated[int, Field(ge=1)] = 3
+    top: Annotated[int, Field(ge=1, le=1000)] = 3
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 3
 
 
 SECTIONS: dict[str, type[Section]] = {

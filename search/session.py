@@ -17,6 +17,7 @@ from search.journal import Journal, Phase, TrialRecord
 from search.outcomes import LOSSES, Outcome, divergence, is_number
 from search.schedulers import Asha
 from search.trial import Task
+from trainables import own_code
 from trainables.config import FIELDS, TrainConfig
 
 NETWORK = ("model", "resize", "precision")
@@ -259,6 +260,7 @@ class Session:
             score_test=self.setting.score_test,
             epochs_done=max(self.journal.records[proposal.id].epochs, default=0),
             images_a_pass=self.journal.records[proposal.id].images_a_pass,
+            own_code=own_code.allowed(),
         )
 
 

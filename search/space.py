@@ -1,6 +1,7 @@
 """The search space: constants, parameters in the order of the file, conditions, and the grid."""
 
 import itertools
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ from trainables.folder import nearest
 
 KINDS = ("choice", "grid", "int", "loguniform", "logint", "uniform")
 Scalar = str | int | float | bool | None
+MOST_POINTS = 10_000
+"""Of a grid, and of a range that is treated as a list of values."""
+LARGEST_INT = 2**53
+"""Up to here samplers, which compute with floats, can tell whole numbers apart."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,12 @@ class Parameter:
 
     @property
     def values(self) -> tuple[Scalar, ...] | None:
-        """All values where they can be counted, else None."""
+        """All values where they can be counted (and are not too many), else None."""
         if isinstance(self.distribution, CategoricalDistribution):
             return self.distribution.choices
         if isinstance(self.distribution, IntDistribution):
-            return tuple(range(self.distribution.low, self.distribution.high + 1))
+            numbers = range(self.distribution.low, self.distribution.high + 1)
+            return tuple(numbers) if len(numbers) <= MOST_POINTS else None
         return None
 
     def holds(self, value: Scalar) -> bool:
@@ -100,6 +106,16 @@ class Space:
         return self._product([p for p in self.parameters if p.kind == "grid"])
 
     @property
+    def too_many(self) -> str | None:
+        """That `grid` would be too long to be made, and what to do."""
+        return self._too_many([p for p in self.parameters if p.kind == "grid"])
+
+    @property
+    def too_many_products(self) -> str | None:
+        """Likewise of `product`."""
+        return self._too_many(list(self.parameters))
+
+    @property
     def sampled(self) -> list[Parameter]:
         """The parameters that a sampler draws."""
         return [p for p in self.parameters if p.kind != "grid"]
@@ -138,15 +154,27 @@ class Space:
         return params
 
     def _product(self, parameters: list[Parameter]) -> list[dict[str, Scalar]]:
-        combinations: list[dict[str, Scalar]] = []
-        for values in itertools.product(*(p.values or () for p in parameters)):
+        combinations: dict[tuple, dict[str, Scalar]] = {}
+        for parts in itertools.product(*self._axes(parameters)):
+            values = {key: value for part in parts for key, value in part.items()}
             point: dict[str, Scalar] = {}
-            for parameter, value in zip(parameters, values, strict=True):
+            for parameter in parameters:
                 if _met(parameter, {**self.constants, **point}):
-                    point[parameter.key] = value
-            if point not in combinations and all(joint.row_of(point) is not None for joint in self.joint):
-                combinations.append(point)
-        return sorted(combinations, key=lambda point: [joint.row_of(point) or 0 for joint in self.joint])
+                    point[parameter.key] = values[parameter.key]
+            combinations.setdefault(tuple((key, type(value), value) for key, value in point.items()), point)
+        return list(combinations.values())
+
+    def _axes(self, parameters: list[Parameter]) -> list[list[dict[str, Scalar]]]:
+        """What is crossed: rows of keys that are varied together, then the values of each other parameter."""
+        together = {key for joint in self.joint for key in joint.keys}
+        rows = [[dict(zip(joint.keys, row, strict=True)) for row in joint.rows] for joint in self.joint]
+        return [*rows, *([{p.key: value} for value in p.values or ()] for p in parameters if p.key not in together)]
+
+    def _too_many(self, parameters: list[Parameter]) -> str | None:
+        points = math.prod(len(axis) for axis in self._axes(parameters))
+        if points <= MOST_POINTS:
+            return None
+        return f"the grid has more than {MOST_POINTS:,} points: give its keys fewer values, or draw some with choice"
 
 
 def _same(one: Scalar, other: Scalar) -> bool:
@@ -178,6 +206,8 @@ def parse(entries: Mapping[str, Any]) -> tuple[Space, list[Problem]]:
                 problems.append(
                     Problem(f"space.{key}", "a list must say how it is searched: {choice: [...]} or {grid: [...]}")
                 )
+            elif not isinstance(entry, Scalar):
+                problems.append(Problem(f"space.{key}", f"must be a number, a name, true or false, not {entry!r}"))
             else:
                 constants[key] = entry
         elif (parameter := _parameter(key, entry, constants, parameters, problems)) is not None:
@@ -288,6 +318,8 @@ def _distribution(kind: str, value: Any) -> BaseDistribution | str:
     if kind in ("int", "logint"):
         if int(low) != low or int(high) != high:
             return f"must be whole numbers, not {value!r}"
+        if max(abs(low), abs(high)) > LARGEST_INT:
+            return f"must be whole numbers from {-LARGEST_INT:,} to {LARGEST_INT:,}, not {value!r}"
         return IntDistribution(int(low), int(high), log=kind == "logint")
     return FloatDistribution(float(low), float(high), log=kind == "loguniform")
 
@@ -295,10 +327,10 @@ def _distribution(kind: str, value: Any) -> BaseDistribution | str:
 def _categorical(value: Any) -> BaseDistribution | str:
     if not isinstance(value, list) or not value:
         return f"must be a list of values, not {value!r}"
-    odd = [v for v in value if not isinstance(v, str | int | float | bool | None)]
+    odd = [v for v in value if not isinstance(v, Scalar)]
     if odd:
         return f"values must be numbers, names, true or false, not {odd[0]!r}"
-    if any(value.count(v) > 1 and [type(x) for x in value if x == v].count(type(v)) > 1 for v in value):
+    if len({(type(v), v) for v in value}) < len(value):
         return f"a value is given twice in {value!r}"
     return CategoricalDistribution(value)
 

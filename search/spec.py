@@ -28,6 +28,8 @@ from trainables import folder
 from trainables.config import FIELDS
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+LONGEST_NAME = 100
+"""Characters: it is part of file names and of other names."""
 
 
 class Spec(Section):
@@ -202,6 +204,8 @@ def _name(content: dict, problems: list[Problem]) -> str:
     elif not isinstance(name, str) or not re.fullmatch(NAME, name):
         quote = "" if isinstance(name, str) else " (a name of digits alone needs quotes)"
         problems.append(Problem("name", f"must be letters, digits, '-', '_' and '.', not {name!r}{quote}"))
+    elif len(name) > LONGEST_NAME:
+        problems.append(Problem("name", f"has {len(name)} characters, at most {LONGEST_NAME} are allowed"))
     return str(name)
 
 
@@ -211,6 +215,13 @@ def _override(content: dict, override: str) -> Problem | None:
     if not equals or not path:
         return Problem("--set", f"must be key=value, such as space.lr=1e-3, not {override!r}")
     *parents, last = path.strip().split(".")
+    try:
+        yaml_file.check_text(path)
+        if len(parents) > yaml_file.DEEPEST:
+            raise yaml_file.Refused(f"is nested more than {yaml_file.DEEPEST} levels deep")
+        value = yaml_file.value(text)
+    except yaml_file.Refused as error:
+        return Problem(f"--set {path}", str(error))
     place = content
     for parent in parents:
         if place.get(parent) is None:
@@ -218,5 +229,5 @@ def _override(content: dict, override: str) -> Problem | None:
         place = place[parent]
         if not isinstance(place, dict):
             return Problem(f"--set {path}", f"{parent} is a value, not a section: set {parent} itself")
-    place[last] = yaml_file.value(text)
+    place[last] = value
     return None

@@ -1,13 +1,13 @@
 """What is wrong with a spec between its keys: settings nobody knows, that clash, or that would have no effect."""
 
 import inspect
+import math
 
-import trainables.datasets
 from search import samplers, space
 from search.errors import Problem
 from search.sections import BudgetSpec, DataSpec, SamplerSpec, SchedulerSpec, Section
 from search.space import Space
-from trainables import folder, network
+from trainables import data_set, folder, network
 from trainables.config import FIELDS, applies, problem
 
 
@@ -31,6 +31,9 @@ def space_problems(parsed: Space) -> list[Problem]:
                     f"space.{key}", f"unknown hyperparameter{folder.nearest(key, known)}; there is: {', '.join(known)}"
                 )
             )
+        elif odd := [v for v in possible if isinstance(v, float) and not math.isfinite(v)]:
+            problems.append(Problem(f"space.{key}", f"must be finite, not {odd[0]!r}"))
+    problems += [Problem("space", parsed.too_many)] if parsed.too_many else []
     problems += [p for parameter in parsed.parameters if (p := _no_effect(parameter, parsed, options))]
     return problems
 
@@ -39,6 +42,9 @@ def _model_options(parsed: Space, problems: list[Problem]) -> dict[str, set[str]
     """The keyword arguments of the models' `build`, each with the models that take it."""
     options: dict[str, set[str]] = {}
     for model in parsed.possible("model"):
+        if not isinstance(model, str):
+            problems.append(Problem("space.model", f"must be a name, not {model!r}"))
+            continue
         try:
             for name in network.option_names(model):
                 options.setdefault(name, set()).add(model)
@@ -95,9 +101,15 @@ def cross_problems(sections: dict[str, Section | None], parsed: Space, epochs_gi
 
 def _data_problems(data: DataSpec) -> list[Problem]:
     """Options that the data set does not take, or needs and lacks."""
-    given = data.model_dump(include={"folder", "image_size"}, exclude_none=True)
+    given = data.load_options
     taken, needed = _load_options(data.name)
-    problems = [Problem(f"data.{key}", f"{data.name} does not take it: remove it") for key in given if key not in taken]
+    problems = [
+        Problem(
+            f"data.options.{key}" if key in data.options else f"data.{key}", f"{data.name} does not take it: remove it"
+        )
+        for key in given
+        if key not in taken
+    ]
     problems += [Problem(f"data.{key}", f"is missing: {data.name} needs it") for key in needed if key not in given]
     if data.offline_substitute and (lacks := _load_options(data.offline_substitute)[1]):
         problems.append(
@@ -106,8 +118,8 @@ def _data_problems(data: DataSpec) -> list[Problem]:
     return problems
 
 
-def _load_options(data_set: str) -> tuple[list[str], list[str]]:
+def _load_options(name: str) -> tuple[list[str], list[str]]:
     """The keyword arguments of a data set's `load`, and those of them that it needs."""
-    parameters = inspect.signature(folder.module(trainables.datasets, data_set).load).parameters.values()
+    parameters = inspect.signature(data_set.loader(name)).parameters.values()
     keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
     return [p.name for p in keywords], [p.name for p in keywords if p.default is p.empty]

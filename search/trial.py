@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.dataset import DataSource
+from trainables import own_code
 from trainables.config import TrainConfig
 
 
@@ -29,6 +30,8 @@ class Task:
     """Of them the driver has heard; what the checkpoint lacks of them is trained again, and that is said."""
     images_a_pass: int | None = None
     """The most that may go through the network at once, for memory's sake; None: as many as are wanted."""
+    own_code: str | None = None
+    """The folder of the user's own models and data sets, where they may be run."""
 
 
 class TrialRun:
@@ -96,6 +99,7 @@ class TrialRun:
         # More threads than cores spin: a step was seen to take 20 to 50 times as long.
         torch.set_num_threads(self.task.threads)
         device = torch.device(self.task.device)
+        own_code.allow(self.task.own_code)
         self._config = config = TrainConfig.of(self.task.params)
         source = DataSource.of(self.task.data)
         data = source.load()

@@ -1,6 +1,8 @@
 """YAML as people mean it: 1e-4 is a number, a key given twice is a mistake, every key has a line."""
 
 import re
+import unicodedata
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +10,31 @@ import yaml
 
 from search.errors import Problem, UserError
 
+MOST_CHARACTERS, MOST_VALUES, DEEPEST, LONGEST = 1_000_000, 20_000, 20, 1000
+"""Of a file its characters, its keys and values (aliases written out), its levels; of one key or value its length."""
+UNSEEN = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters, halves of characters, and line and paragraph ends."""
+
+
+class Unreadable(ValueError):
+    """A text that is not YAML."""
+
+    def __init__(self, what: str, line: int | None = None, key: str = ""):
+        super().__init__(what)
+        self.line, self.key = line, key
+
+
+class Refused(Unreadable):
+    """A text that may be YAML, but no spec: too large, too deep, or with characters that nobody sees."""
+
 
 class _Loader(yaml.SafeLoader):
     """PyYAML follows YAML 1.1, which reads 1e-4 as a string and keeps the last of two equal keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and keys.count(key.value) > 1:
+            if isinstance(key, yaml.ScalarNode) and keys[key.value] > 1:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} is given twice", key.start_mark
                 )
@@ -42,32 +61,99 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError([Problem("", f"cannot be read: {error}")], path) from error
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        content = loader.construct_document(node) if node is not None else None
-        lines = _lines(node, "")
-    except RecursionError:
-        raise UserError(
-            [Problem("", "an alias (*) refers to something that contains it: write it out")], path
-        ) from None
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or str(error)
-        place = f"{path}:{mark.line + 1}" if mark else path
-        raise UserError([Problem("", f"not valid YAML: {what}")], place) from error
+        content, node = _parsed(text)
+    except Unreadable as error:
+        place = f"{path}:{error.line}" if error.line else path
+        raise UserError([Problem(error.key, str(error))], place) from error
     if not isinstance(content, dict):
         raise UserError(
             [Problem("", "must be a mapping of keys such as name, data and space; see spaces/quickstart.yaml")], path
         )
-    return content, lines
+    return content, _lines(node, "")
 
 
 def value(text: str) -> Any:
-    """One value of the command line, read as in a file; what is not YAML is the text itself."""
+    """One value of the command line, read as in a file; what is not YAML is the text itself.
+
+    Raises:
+        Refused: it is too large, or has characters that nobody sees.
+    """
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError:
+        return _parsed(text)[0]
+    except Refused:
+        raise
+    except Unreadable:
+        check_text(text)
         return text
+
+
+def check_text(text: str) -> None:
+    """Refuse a key or a value that cannot be shown on a line: it ends up in tables, file names and other programs.
+
+    Raises:
+        Refused: it is too long, or has a control character or half a character in it.
+    """
+    if len(text) > LONGEST:
+        raise Refused(f"has {len(text):,} characters, at most {LONGEST:,} are allowed")
+    if odd := next((c for c in text if unicodedata.category(c) in UNSEEN), None):
+        raise Refused(f"must be one line of visible characters, without {odd!r}")
+
+
+def _parsed(text: str) -> tuple[Any, yaml.Node | None]:
+    """What a text says, and its nodes.
+
+    Raises:
+        Unreadable: it is not YAML; or Refused.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise Refused(f"has {len(text):,} characters, at most {MOST_CHARACTERS:,} are allowed")
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, None
+        _check_nodes(node)
+        return loader.construct_document(node), node
+    except Unreadable:
+        raise
+    except RecursionError:
+        raise Refused(f"is nested more than {DEEPEST} levels deep") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise Unreadable(f"not valid YAML: the character {chr(error.character)!r} is not allowed", line) from error
+    except Exception as error:  # of a made text PyYAML raises nearly anything, such as the KeyError of `!!bool x`
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or str(error) or type(error).__name__
+        raise Unreadable(f"not valid YAML: {what}", mark.line + 1 if mark else None) from error
+
+
+def _check_nodes(root: yaml.Node) -> None:
+    """Refuse what would take forever to walk: an alias is counted as often as it is used.
+
+    Raises:
+        Refused: too many values, too deep, or one that cannot be shown.
+    """
+    left: list[tuple[yaml.Node, int, str]] = [(root, 0, "")]
+    seen = 0
+    while left:
+        node, depth, key = left.pop()
+        seen += 1
+        line = node.start_mark.line + 1
+        if seen > MOST_VALUES:
+            raise Refused(f"has more than {MOST_VALUES:,} keys and values, those of aliases (*) counted each time")
+        if depth > DEEPEST:
+            text = f"is nested more than {DEEPEST} levels deep; does an alias (*) refer to something that contains it?"
+            raise Refused(text, line)
+        if isinstance(node, yaml.ScalarNode):
+            try:
+                check_text(node.value)
+            except Refused as error:
+                raise Refused(str(error), line, key) from None
+        elif isinstance(node, yaml.MappingNode):
+            for name, child in node.value:
+                left += [(name, depth + 1, key), (child, depth + 1, f"{key}.{name.value}" if key else str(name.value))]
+        else:
+            left += [(child, depth + 1, key) for child in node.value]
 
 
 def _lines(node: yaml.Node | None, prefix: str) -> dict[str, int]:

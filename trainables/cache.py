@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -54,7 +55,7 @@ def cached(name: str, sources: Sequence[Path], decode: Callable[[], Decoded], *,
         decode: reads them.
         options: whatever else the decoded arrays depend on.
     """
-    folder = cache_dir() / f"{name}-{_key(sources, options)}"
+    folder = cache_dir() / f"{_safe(name)}-{_key(sources, options)}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
@@ -75,6 +76,11 @@ def canonical_order(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         for image, label in zip(images, labels, strict=True)
     ]
     return np.argsort(np.array(digests, dtype="S16"), kind="stable")
+
+
+def _safe(name: str) -> str:
+    """A name, which may be that of any folder of the user's, as part of another folder's."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:100]
 
 
 def _key(sources: Sequence[Path], options: str) -> str:

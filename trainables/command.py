@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-import trainables.datasets
-from trainables import folder
+from trainables import data_set, own_code
 from trainables.config import FIELDS, TrainConfig
 from trainables.data import DataError, ImageData, default_validation, split
 from trainables.evaluate import evaluate
@@ -30,6 +29,7 @@ def main() -> None:
 
 
 def _run(arguments: dict) -> None:
+    own_code.allow(str(Path.cwd()) if arguments["allow_code"] else None)
     config = TrainConfig(**{name: arguments[name] for name in FIELDS}, model_options=dict(arguments["option"]))
     torch.set_num_threads(arguments["threads"])
     device = arguments["device"]
@@ -52,13 +52,13 @@ def _run(arguments: dict) -> None:
 
 
 def _load(arguments: dict) -> ImageData:
-    load = folder.module(trainables.datasets, arguments["data"]).load
+    load = data_set.loader(arguments["data"])
     options = {key: arguments[key] for key in ("folder", "image_size") if arguments[key] is not None}
     try:
         inspect.signature(load).bind(arguments["data_dir"], **options)
     except TypeError as error:
         raise DataError(f"--data {arguments['data']}: {error}") from error
-    return load(arguments["data_dir"], **options)
+    return data_set.load(arguments["data"], arguments["data_dir"], options)
 
 
 def _name(text: str) -> str:
@@ -115,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KEY=VALUE",
         help="an option of the model: pooling=average",
+    )
+    parser.add_argument(
+        "--allow-code", action="store_true", help="run own code that --model or --data names by a dotted path"
     )
     parser.add_argument("--test", action="store_true", help="score the test set at the end")
     parser.add_argument("--device", type=_device, default="cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,5 @@
-"""A network by its name: a file of `trainables/models/`, or any classifier of a library (`timm/convnext_tiny`)."""
+"""A network by its name: a file of `trainables/models/`, any classifier of a library (`timm/convnext_tiny`), or the
+user's own code by a dotted path (`mynets.wide`)."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from torch import nn
 
 import trainables.libraries
 import trainables.models
-from trainables import folder
+from trainables import folder, own_code
 from trainables.config import KINDS, kind_problem
 from trainables.errors import ModelError, first_line
 
@@ -21,8 +22,10 @@ def builder(name: str) -> Builder:
     """The function that builds the network; its keyword-only arguments are the network's options.
 
     Raises:
-        UnknownName: no such file, library or classifier in it.
+        UnknownName: no such file, library or classifier in it; or own code is not allowed or no network.
     """
+    if own_code.is_dotted(name):
+        return own_code.function(name, "build", 2)
     library, slash, classifier = name.partition("/")
     if not slash:
         return folder.module(trainables.models, name).build
@@ -62,8 +65,16 @@ def build(name: str, input_shape: tuple[int, int, int], num_classes: int, option
         if kind in KINDS and (text := kind_problem(kind, value)):
             raise ModelError(f"{key} {text}")
     try:
-        return make(input_shape, num_classes, **options)
+        built = make(input_shape, num_classes, **options)
     except ModelError:
         raise
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:  # torch's, of a value that cannot be
-        raise ModelError(f"{first_line(error)} ({name})") from error
+        text = own_code.told(error) if own_code.is_dotted(name) else first_line(error)
+        raise ModelError(f"{text} ({name})") from error
+    except Exception as error:
+        if not own_code.is_dotted(name):
+            raise
+        raise ModelError(f"{own_code.told(error)} ({name})") from error
+    if not isinstance(built, nn.Module):
+        raise ModelError(f"{name} gave {type(built).__name__}, not a torch.nn.Module")
+    return built

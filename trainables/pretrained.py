@@ -1,6 +1,6 @@
 """Networks of libraries fitted to a data set: first layer, last layer, weights from elsewhere, frozen parts."""
 
-from pathlib import Path
+import os
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ def check_options(weights: str, frozen: bool) -> None:
     Raises:
         ModelError: the file of weights is not there, or random weights would be frozen.
     """
-    if weights not in (NONE, IMAGENET) and not Path(weights).is_file():
+    if weights not in (NONE, IMAGENET) and not os.path.isfile(weights):  # noqa: PTH113 (Path.is_file raises for a name that is too long)
         raise ModelError(f"weights: no file {weights}: name one, or imagenet (downloaded), or none")
     if frozen and weights == NONE:
         raise ModelError("frozen needs weights: imagenet or a file; there is no use in freezing random ones")

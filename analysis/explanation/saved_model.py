@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from torch import nn
 
-import trainables.datasets
 from analysis.errors import Missing
 from analysis.record import Record
-from trainables import folder, network, pretrained
+from trainables import data_set, folder, network, own_code, pretrained
 from trainables.config import ConfigError, TrainConfig
 from trainables.data import DataError, ImageData, Split, split
 from trainables.errors import ModelError, first_line
@@ -74,12 +73,23 @@ def load_data(record: Record) -> ImageData:
     root = record.data_dir or Path(source["root"])
     moved = "If they have moved, name their folder with --data-dir."
     try:
-        data = folder.module(trainables.datasets, source["name"]).load(root, **dict(source["options"]))
+        data = data_set.load(_no_code(source["name"]), root, dict(source["options"]))
     except (DataError, folder.UnknownName, OSError) as error:
         raise Missing(f"The images cannot be loaded: {error}. {moved}") from error
     if data.fingerprint != record.parent.data.tags.get("data.fingerprint"):
         raise Missing(f"In {root} are other images of {source['name']} than it was trained on. {moved}")
     return data
+
+
+def _no_code(name: str) -> str:
+    """The name of a model or a data set, which the record holds and anybody who writes to MLflow can set.
+
+    Raises:
+        Missing: it is one of code outside of this project, which a report does not run.
+    """
+    if own_code.is_dotted(name):
+        raise Missing(f"{name} is code of the search's own, which a report does not run: this cannot be shown of it.")
+    return name
 
 
 def _weights(record: Record, run_id: str, seed: int) -> Path:
@@ -101,6 +111,7 @@ def _model(record: Record, data: ImageData, seed: int, file: Path) -> SavedModel
         raise Missing(f"The saved weights of seed {seed} are damaged: {first_line(error)}.") from error
     try:
         config = TrainConfig.of(params)
+        _no_code(config.model)
         built = _build(config, data)
         built.load_state_dict(state)
     except (ConfigError, ModelError, folder.UnknownName, RuntimeError) as error:

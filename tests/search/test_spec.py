@@ -95,9 +95,9 @@ def test_the_specs_that_come_with_the_project_are_right(path):
         (b"name: made\n\tmodel: lenet\n", 2, "not valid YAML; '\\t'"),
         (b"name: made\nmodel: !!python/name:os.system\n", 2, "not valid YAML"),
         (b"name: made\nmodel: \xff\xfe\n", None, "cannot be read"),
-        (b"name: made\nmodel: \x00\n", None, "not valid YAML"),
+        (b"name: made\nmodel: \x00\n", 2, "not valid YAML; '\\x00'"),
         (b"name: made\nmodel: !!int three\n", None, "not valid YAML; three"),
-        (b"name: made\nspace: &space\n  lr: *space\n", None, ""),
+        (b"name: made\nspace: &space\n  lr: *space\n", 2, "levels deep; alias"),
     ],
 )
 def test_a_file_that_is_no_spec_is_refused_where_it_goes_wrong(tmp_path, content, line, words):

@@ -1,7 +1,6 @@
 """CIFAR-10 (Krizhevsky 2009): 60,000 colour pictures of 32 x 32 in 10 classes, 10,000 of them to test."""
 
 import fcntl
-import pickle
 import socket
 import tempfile
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainables import plain_pickle
 from trainables.cache import Decoded, cached, canonical_order
 from trainables.data import DataError, DataMissing, ImageData
 from trainables.pictures import decode, decode_classes, list_classes
@@ -98,8 +98,7 @@ def _read_batches(files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
     images, labels = [], []
     for path in files:
         try:
-            with open(path, "rb") as file:
-                batch = pickle.load(file, encoding="latin1")
+            batch = plain_pickle.read(path)
             pixels = np.asarray(batch["data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
             pixels, classes = _checked(pixels, np.asarray(batch["labels"], np.int64), path)
         except Exception as error:  # a damaged pickle can raise nearly anything

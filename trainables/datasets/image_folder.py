@@ -1,5 +1,6 @@
 """Any data set of the user's own: a folder of pictures a class."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from trainables.pictures import decode_classes, list_classes
 
 TRAIN_FOLDERS = ("train", "train_data")
 TEST_FOLDERS = ("test", "test_data")
+LONGEST_NAME = 255
+"""Bytes of a file's name, in most file systems."""
 TEST_PART = 0.2
 """Part of each class that becomes the test set where the folder has no split."""
 
@@ -24,8 +27,10 @@ def load(root: Path, *, folder: str, image_size: int | None = None) -> ImageData
 
     Raises:
         DataMissing: no such folder, or no class in it.
-        DataError: a picture cannot be read, sizes differ, or the classes of train and test differ.
+        DataError: a picture cannot be read, sizes differ, the classes of train and test differ, or the folder is
+            not under `root`.
     """
+    check_folder(folder)
     place = root / folder
     if not place.is_dir():
         raise DataMissing(
@@ -56,6 +61,19 @@ def load(root: Path, *, folder: str, image_size: int | None = None) -> ImageData
 
     files = [path for classes in (train_classes, test_classes) for paths in classes.values() for path in paths]
     return cached(place.name, files, decode, options=f"image_size={image_size}")
+
+
+def check_folder(folder: str) -> None:
+    """Refuse what is not the name of a folder under the data directory. Links in there are followed: they are wanted.
+
+    Raises:
+        DataError: it leads out of it, or can be no folder's name.
+    """
+    path = Path(folder)
+    if path.is_absolute() or ".." in path.parts:
+        raise DataError(f"must be a folder under the data directory, without '..', not {folder!r}: see --data-dir")
+    if "\0" in folder or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
+        raise DataError(f"must be the name of a folder, not {folder!r}")
 
 
 def _first(place: Path, names: tuple[str, ...]) -> Path | None:

@@ -65,7 +65,7 @@ def _downloaded(classifier: str) -> dict:
     except (AttributeError, ValueError) as error:
         raise ModelError(f"weights: torchvision has none for {classifier}: use none, or a file") from error
     try:
-        return dict(entry.get_state_dict(progress=False, check_hash=True))
+        return dict(entry.get_state_dict(progress=False, check_hash=True, weights_only=True))
     except (URLError, OSError) as error:
         raise pretrained.not_downloaded(f"torchvision/{classifier}", error) from error
     except Exception as error:  # a damaged file can raise nearly anything
