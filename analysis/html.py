@@ -13,10 +13,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from analysis import page, theme
-from analysis.errors import Missing
 
 TEMPLATES = Path(__file__).parent / "templates"
-PNG_WIDTH, PNG_SCALE = 900, 2
 
 
 def write(folder: Path, title: str, subtitle: str, sections: Sequence[page.Section], *, png: bool) -> Path:
@@ -45,7 +43,9 @@ def write(folder: Path, title: str, subtitle: str, sections: Sequence[page.Secti
     path = folder / "index.html"
     path.write_text(render(title, subtitle, sections), encoding="utf-8")
     if png:
-        _draw({item.name: item.figure for item in items if isinstance(item, page.Figure)}, folder / "png")
+        from analysis import stills  # here: it takes a second
+
+        stills.draw({item.name: item.figure for item in items if isinstance(item, page.Figure)}, folder / "png")
     return path
 
 
@@ -82,21 +82,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return "" if value != value else f"{value:.5g}"
     return "" if value is None else str(value)
-
-
-def _draw(figures: dict[str, go.Figure], folder: Path) -> None:
-    """Draw all at once: a browser is started once."""
-    import plotly.io
-
-    white = [go.Figure(figure).update_layout(paper_bgcolor="white") for figure in figures.values()]
-    paths = [folder / f"{name}.png" for name in figures]
-    try:
-        plotly.io.write_images(
-            white, paths, width=PNG_WIDTH, height=[figure.layout.height for figure in white], scale=PNG_SCALE
-        )
-    except Exception as error:  # kaleido's browser can fail in many ways, or not be there
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise Missing(
-            f"The figures could not be drawn as PNG files ({reason}): kaleido needs Chrome or Chromium on this "
-            "machine; install one (or run plotly_get_chrome), or give --no-png."
-        ) from error

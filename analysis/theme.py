@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
@@ -28,6 +29,7 @@ def figure(*traces: Any, x: str = "", y: str = "", height: int = HEIGHT, **layou
     return made
 
 
+@cache
 def template(*, dark: bool) -> go.layout.Template:
     """Ground, ink and grid."""
     ink, grid = ("#d8dee6", "#39414d") if dark else ("#24292f", "#dfe3e8")
