@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -55,8 +56,13 @@ def render(title: str, subtitle: str, sections: Sequence[page.Section]) -> str:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"json": _json, "base64": lambda png: b64encode(png).decode(), "cell": _cell}
-    environment.tests["number"] = lambda value: isinstance(value, int | float) and not isinstance(value, bool)
+    environment.filters |= {
+        "json": _json,
+        "base64": _base64,
+        "cell": _cell,
+        "numeric": _numeric,
+    }
+    environment.tests["number"] = _is_number
     kinds = {name: getattr(page, name) for name in ("Prose", "Absent", "Table", "Figure", "Picture", "Code")}
     environment.tests |= {name.lower(): lambda item, kind=kind: isinstance(item, kind) for name, kind in kinds.items()}
     return environment.get_template("page.html").render(
@@ -77,8 +83,24 @@ def _json(value: Any) -> Markup:
     return Markup(escaped)  # noqa: S704 (nothing in it is markup)
 
 
+def _base64(png: bytes) -> str:
+    return b64encode(png).decode()
+
+
+def _numeric(column: pd.Series) -> bool:
+    return any(map(_is_number, column)) and all(_is_number(value) or not _cell(value) for value in column)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _cell(value: Any) -> str:
     """A table's cell as it is shown."""
     if isinstance(value, float):
         return "" if value != value else f"{value:.5g}"
-    return "" if value is None else str(value)
+    return (
+        ""
+        if value is None
+        else str(value).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")
+    )

@@ -93,7 +93,9 @@ def _comparable(record: Record) -> tuple[pd.DataFrame, list[Setting]]:
     settings = [s for s in record.settings if s.column in found]
     epoch = record.comparable_epoch
     if len(found) < ENOUGH:
-        raise Missing(f"Trials that reached epoch {epoch}: {len(found)}, and {ENOUGH} are needed to weigh settings.")
+        raise Missing(
+            f"Trials that reached epoch {epoch}: {len(found)}. To tell which settings mattered takes {ENOUGH}."
+        )
     if len(settings) < 2:
         what = f"Only {settings[0].key} was varied" if settings else "No setting was varied"
         raise Missing(f"{what}: with fewer than two settings there is nothing to weigh against each other.")

@@ -159,7 +159,7 @@ def span(key: str, values: pd.Series) -> str:
         ends = dict.fromkeys(f"{end:.3g}" for end in (have.min(), have.max()))
         return f"{key} {' to '.join(ends)}{some}"
     counts = have.value_counts()
-    return f"{key} {counts.index[0]} in {counts.iloc[0]}{some}"
+    return f"{key} {counts.index[0]} ({counts.iloc[0]} of {len(have)})"
 
 
 def _place(setting: Setting, texts: pd.Series) -> pd.Series:

@@ -95,7 +95,7 @@ def predictions(record: Record) -> Predictions:
     if record.confirmed:
         part, indices = "test", np.arange(len(parts.data.test_labels))
         images = f"{len(indices):,} test images"
-        whose += f", retrained with seed {first.seed}"
+        whose += f" retrained with seed {first.seed}"
     else:
         part, indices = parts.validation_part, parts.validation
         images = f"{len(indices):,} validation images"

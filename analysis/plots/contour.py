@@ -17,7 +17,7 @@ from analysis.errors import Missing
 from analysis.importance import varied
 from analysis.record import ENOUGH, Record, Setting
 
-TITLE = "The two most important settings together"
+TITLE = "Two settings together"
 SECTION = "interactions"
 FITTED = 300
 """Trials that the surface is fitted to at the most; its time grows with their cube."""
@@ -98,13 +98,15 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     objective = theme.label(record.metric)
     ranked = trials.sort_values("value", ascending=not record.maximize, kind="stable")
     best, tenth = ranked.iloc[0], ranked.head(math.ceil(len(ranked) / 10))
+    first = ", the two most important settings" if len(scales.positions(record)) >= ENOUGH else ""
     text = (
-        f"{len(trials)} trials after epoch {record.comparable_epoch} by {x.key} and {y.key}. The best, {objective} "
-        f"{best['value']:.4f}, is trial {best['number']} at {_text(best[x.key])} and {_text(best[y.key])}; the best "
+        f"{len(trials)} trials after epoch {record.comparable_epoch} by {x.key} and {y.key}{first}. The best, "
+        f"{objective} {best['value']:.4f}, is trial {best['number']} with {x.key} {_text(best[x.key])} and {y.key} "
+        f"{_text(best[y.key])}; the best "
         f"tenth ({len(tenth)}) have {scales.span(x.key, tenth[x.key])} and {scales.span(y.key, tenth[y.key])}."
     )
     if surface.empty:
-        why = "a setting is no number" if len(trials) >= ENOUGH else f"that takes {ENOUGH} trials"
+        why = "one of the settings is not a number" if len(trials) >= ENOUGH else f"that takes {ENOUGH} trials"
         return f"{text} No surface is fitted: {why}."
     top = surface.sort_values("value", ascending=not record.maximize).iloc[0]
     fitted = f"{FITTED} of them, drawn at random" if len(trials) > FITTED else "all of them"

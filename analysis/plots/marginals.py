@@ -62,12 +62,14 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     panels.update_layout(legend_y=1 + 30 / inner)
     panels.update_annotations(font_size=13)
     low, high = fence(frame.loc[frame["kind"] == "trial", "value"], record.maximize)
-    rng = np.random.default_rng(0)
+    rng, named = np.random.default_rng(0), set[str]()
     for place, (key, group) in enumerate(groups):
         setting, at = settings[str(key)], {"row": place // wide + 1, "col": place % wide + 1}
         points = _points(setting, group[group["kind"] == "trial"], low, high, rng)
         for trace in (points, _medians(setting, group[group["kind"] == "median"])):
-            panels.add_trace(trace.update(showlegend=place == 0), **at)
+            new = len(trace.x) > 0 and trace.name not in named
+            named |= {trace.name} if new else set()
+            panels.add_trace(trace.update(showlegend=new), **at)
         panels.update_xaxes(**axis(setting, MARKS), **at)
     free = (high - low or 1) * 0.06
     panels.update_yaxes(range=[low - free, high + free])
@@ -80,8 +82,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     trials = frame[frame["kind"] == "trial"]
     medians = frame[frame["kind"] == "median"].sort_values("value", ascending=not record.maximize, kind="stable")
     found = [
-        f"{key} {group['value'].iloc[0]:.4f} at {group['label'].iloc[0]} and {group['value'].iloc[-1]:.4f} at "
-        f"{group['label'].iloc[-1]}"
+        f"{key} {_median(group.iloc[0])} and {_median(group.iloc[-1])}"
         for key in frame["setting"].unique()
         if len(group := medians[medians["setting"] == key]) > 1
     ]
@@ -95,6 +96,10 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
         f"The {PANELS} most important settings are shown, {left} are not." if left else "",
     )
     return " ".join(part for part in parts if part)
+
+
+def _median(row: pd.Series) -> str:
+    return f"{row['value']:.4f} at {row['label']} (n = {row['n']})"
 
 
 def _rows(setting: Setting, found: pd.DataFrame) -> pd.DataFrame:

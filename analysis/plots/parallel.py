@@ -12,7 +12,7 @@ from analysis.importance import varied
 from analysis.record import Record, Setting
 from analysis.scales import colours, fence, labels, number, place_of, positions, round_marks, scaled, span, ticks
 
-TITLE = "Settings together"
+TITLE = "All settings together"
 SECTION = "interactions"
 MIN_WIDTH = 760
 AXES = 10
@@ -66,7 +66,8 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     return (
         f"{len(frame)} trials after epoch {record.comparable_epoch}. The best tenth ({len(best)}) have "
         f"{theme.label(record.metric)} {best['value'].min():.4f} to {best['value'].max():.4f} and "
-        f"{'; '.join(span(key, best[key]) for key in keys)}.{shown}"
+        f"{'; '.join(span(key, best[key]) for key in keys)}.{shown} "
+        "Drag along an axis to pick trials; click it to show all again."
     )
 
 

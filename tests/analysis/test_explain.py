@@ -213,9 +213,9 @@ def test_own_pictures_take_the_place_of_the_data_sets(tmp_path):
     Image.new("RGB", (300, 200), "red").save(own / "house.png")
     (own / "notes.txt").write_text("no picture")
     *_, cam, maps = explain.items(record, own)
-    assert cam.alt.startswith("1 images")
+    assert cam.alt.startswith("1 image,")
     assert "notes.txt" in cam.note
-    assert maps.alt.startswith("house.png")
+    assert maps.alt.startswith("On top house.png")
 
 
 # Own pictures
@@ -287,7 +287,7 @@ def test_accuracy_by_class_is_a_row_a_class_and_seed_the_best_first(given):
         ["c1", 1000, 2, 1, 0.75], ["c1", 1001, 2, 0.5, 0.75],
         ["c0", 1000, 4, 0.75, 0.625], ["c0", 1001, 4, 0.5, 0.625],
     ]  # fmt: skip
-    assert "75.0 % of class c1" in class_accuracy.describe(frame, None)
+    assert "c1 are classified best (75.0 % correctly)" in class_accuracy.describe(frame, None)
 
 
 def test_of_many_classes_the_ends_are_shown_and_that_is_said(given):
@@ -308,7 +308,7 @@ def test_the_confusion_matrix_counts_pairs_and_their_part_of_the_true_class(give
         ["c1", "c0", 1, 0.5], ["c1", "c1", 1, 0.5], ["c2", "c2", 1, 1],
     ]  # fmt: skip
     assert "57.1 % of these images" in confusion.describe(frame, None)
-    assert "50.0 % of class c1 (1 images) are taken for c0" in confusion.describe(frame, None)
+    assert "c1 is taken for c0 in 50.0 % of its images (1)" in confusion.describe(frame, None)
 
 
 def test_only_mistakes_are_coloured(given):
@@ -372,7 +372,7 @@ def test_the_surest_mistake_comes_first():
 
 def test_a_sheet_of_mistakes_is_cut_and_says_so():
     picture = sheets.mistakes(made([0] * 40, [1] * 40))
-    assert picture.note.startswith("24 of 40 mistakes")
+    assert picture.alt.startswith("24 of the 40 mistakes")
 
 
 def test_a_long_line_is_cut_to_its_tile():

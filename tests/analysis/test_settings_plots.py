@@ -95,7 +95,7 @@ def test_a_conditional_setting_counts_over_the_trials_that_have_it():
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (drawn(by_lr, 19), "Trials that reached epoch 1: 19, and 20 are needed"),
+        (drawn(by_lr, 19), "Trials that reached epoch 1: 19. To tell which settings mattered takes 20"),
         (drawn(by_lr, space=(LR,)), "Only lr was varied"),
         (drawn(by_lr, space=(LR, {"key": "model", "choices": ["lenet", "mlp"]})), "Only lr was varied"),
         (drawn(by_lr, space=()), "No setting was varied"),
@@ -178,7 +178,7 @@ def test_medians_of_choices_and_of_few_whole_numbers_are_one_a_value():
         ["x", "a", 5, 3], ["x", "b", 3, 2], ["n", "2", 3, 2], ["n", "3", 4, 3],
     ]  # fmt: skip
     text = marginals.describe(marginals.prepare(found), found)
-    assert "x 5.0000 at a and 3.0000 at b; n 4.0000 at 3 and 3.0000 at 2" in text
+    assert "x 5.0000 at a (n = 3) and 3.0000 at b (n = 2); n 4.0000 at 3 (n = 3) and 3.0000 at 2 (n = 2)" in text
 
 
 def test_medians_of_a_range_are_of_equally_many_trials():
@@ -321,7 +321,7 @@ def test_the_best_tenth_is_told():
     text = parallel.describe(parallel.prepare(found), found)
     assert "The best tenth (3) have validation accuracy 0.2700 to 0.2900" in text
     assert "lr 0.01 to 0.05" in text
-    assert "optimizer adam in 2" in text
+    assert "optimizer adam (2 of 3)" in text
 
 
 # Contour
@@ -353,7 +353,7 @@ def test_no_surface_over_words():
     assert set(frame["kind"]) == {"trial"}
     assert frame["optimizer"].tolist() == found.trials["params.optimizer"].tolist()
     assert [trace.type for trace in contour.draw(frame, found).data] == ["scatter"]
-    assert "No surface is fitted: a setting is no number." in contour.describe(frame, found)
+    assert "No surface is fitted: one of the settings is not a number." in contour.describe(frame, found)
 
 
 def test_no_surface_over_few_trials():
