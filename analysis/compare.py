@@ -19,12 +19,14 @@ from analysis.errors import AnalysisError, Missing
 LONGEST = 80
 """Characters of the names in a folder's name."""
 INTERVALS = (
-    "A difference is the contender's figure less that of the one it is set against, of accuracies in percentage "
-    "points. With few runs the bootstrap interval is too narrow: from three pairs it holds the true difference in "
-    "about 75 of 100 cases, the t interval in 95. Each verdict is for its pair alone: of many pairs some look certain "
-    "by chance."
+    "A difference is the contender's mean less that of the other, of accuracies in percentage points. With few runs "
+    "the bootstrap interval is too narrow: from three pairs it holds the true difference in about 75 of 100 cases, the "
+    "t interval in 95. Each verdict is for its pair alone: of many pairs some look certain by chance."
 )
-RUNS = "Mean ± standard deviation over n runs. Only confirmed runs have a test accuracy."
+RUNS = (
+    "Mean ± standard deviation over n runs. Only confirmed runs have a test accuracy. Seconds are of one training with "
+    "its validation, memory is the most that was used."
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,8 +84,8 @@ def sections(found: Sequence[Contender], left_out: Sequence[str] = ()) -> list[p
         lambda frame: points.draw_cost(frame, colours), points.describe_cost,
     )  # fmt: skip
     return [
-        page.Section("contenders", "Who is compared", (*map(page.Prose, dict.fromkeys(notes)), *shown)),
-        page.Section("differences", "Who is better", _differences(found, metric, maximize)),
+        page.Section("contenders", "What is compared", (*map(page.Prose, dict.fromkeys(notes)), *shown)),
+        page.Section("differences", "What is better", _differences(found, metric, maximize)),
         page.Section("curves", "Learning curves", (curves,)),
         page.Section("cost", "What it took", (cost, best)),
     ]
@@ -150,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tracking-uri", help="MLflow's (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: reports/compare-NAMES)")
     parser.add_argument(
-        "--no-png", dest="png", action="store_false", help="leave the PNG files out: they take a browser"
+        "--no-png", dest="png", action="store_false", help="draw no PNG files, which takes Chrome or Chromium"
     )
     return parser
 

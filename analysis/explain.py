@@ -76,14 +76,11 @@ def _introduction(found: Predictions, *, confirmed: bool) -> str:
     if not confirmed:
         unread = "Nothing was confirmed, so the test set stays unread."
         part = "These are the test set's." if found.model.data.validation_part == "test" else unread
-        return (
-            f"What the model of {found.model_name} does on the {found.images}, {accuracies[0]} of which it gets right. "
-            f"{part}"
-        )
+        return f"Of the {found.images} the model of {found.model_name} classifies correctly {accuracies[0]}. {part}"
     seeds = ", ".join(f"{accuracy} with seed {m.seed}" for accuracy, m in zip(accuracies, found.models, strict=True))
     return (
-        f"What the confirmed winner does on the {found.images}: {seeds} are right. Where one model is shown, it is "
-        f"that of {found.model_name}."
+        f"Of the {found.images} the winner classifies correctly {seeds}. Where a single model is shown, it is that of "
+        f"{found.model_name}."
     )
 
 

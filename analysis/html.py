@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from analysis import page, theme
-from analysis.errors import Missing
 
 TEMPLATES = Path(__file__).parent / "templates"
-PNG_WIDTH, PNG_SCALE = 900, 2
 
 
 def write(folder: Path, title: str, subtitle: str, sections: Sequence[page.Section], *, png: bool) -> Path:
@@ -45,7 +44,9 @@ def write(folder: Path, title: str, subtitle: str, sections: Sequence[page.Secti
     path = folder / "index.html"
     path.write_text(render(title, subtitle, sections), encoding="utf-8")
     if png:
-        _draw({item.name: item.figure for item in items if isinstance(item, page.Figure)}, folder / "png")
+        from analysis import stills  # here: it takes a second
+
+        stills.draw({item.name: item.figure for item in items if isinstance(item, page.Figure)}, folder / "png")
     return path
 
 
@@ -55,8 +56,13 @@ def render(title: str, subtitle: str, sections: Sequence[page.Section]) -> str:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"json": _json, "base64": lambda png: b64encode(png).decode(), "cell": _cell}
-    environment.tests["number"] = lambda value: isinstance(value, int | float) and not isinstance(value, bool)
+    environment.filters |= {
+        "json": _json,
+        "base64": _base64,
+        "cell": _cell,
+        "numeric": _numeric,
+    }
+    environment.tests["number"] = _is_number
     kinds = {name: getattr(page, name) for name in ("Prose", "Absent", "Table", "Figure", "Picture", "Code")}
     environment.tests |= {name.lower(): lambda item, kind=kind: isinstance(item, kind) for name, kind in kinds.items()}
     return environment.get_template("page.html").render(
@@ -77,26 +83,24 @@ def _json(value: Any) -> Markup:
     return Markup(escaped)  # noqa: S704 (nothing in it is markup)
 
 
+def _base64(png: bytes) -> str:
+    return b64encode(png).decode()
+
+
+def _numeric(column: pd.Series) -> bool:
+    return any(map(_is_number, column)) and all(_is_number(value) or not _cell(value) for value in column)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _cell(value: Any) -> str:
     """A table's cell as it is shown."""
     if isinstance(value, float):
         return "" if value != value else f"{value:.5g}"
-    return "" if value is None else str(value)
-
-
-def _draw(figures: dict[str, go.Figure], folder: Path) -> None:
-    """Draw all at once: a browser is started once."""
-    import plotly.io
-
-    white = [go.Figure(figure).update_layout(paper_bgcolor="white") for figure in figures.values()]
-    paths = [folder / f"{name}.png" for name in figures]
-    try:
-        plotly.io.write_images(
-            white, paths, width=PNG_WIDTH, height=[figure.layout.height for figure in white], scale=PNG_SCALE
-        )
-    except Exception as error:  # kaleido's browser can fail in many ways, or not be there
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise Missing(
-            f"The figures could not be drawn as PNG files ({reason}): kaleido needs Chrome or Chromium on this "
-            "machine; install one (or run plotly_get_chrome), or give --no-png."
-        ) from error
+    return (
+        ""
+        if value is None
+        else str(value).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")
+    )

@@ -1,7 +1,8 @@
-"""Which settings mattered, and where each trial stands on a setting's scale."""
+"""Which settings mattered."""
 
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from optuna.trial import FrozenTrial
 
 from analysis.errors import Missing
 from analysis.record import ENOUGH, Record, Setting
+from analysis.scales import positions
 
 RESAMPLES, INTERVAL, CHANCE = 50, (0.05, 0.95), 0.95
 """Resamples, and as many shufflings: they take a second for 500 trials and five settings."""
@@ -47,11 +49,10 @@ def importances(record: Record) -> pd.DataFrame:
     Raises:
         Missing: fewer than 20 trials, fewer than two settings that vary, or one value of the objective throughout.
     """
-    found, settings = _comparable(record)
-    study, columns, loss = _study(found, settings), [s.column for s in settings], _loss(found, record)
+    found, settings, study, loss, weights = _weighed(record)
+    columns = [s.column for s in settings]
     rng = np.random.default_rng(0)
     everyone = np.arange(len(found))
-    weights = _weights(study, columns, everyone, loss)
     resampled = [_shares(_weights(study, columns, rng.choice(everyone, len(everyone)), loss)) for _ in range(RESAMPLES)]
     shuffled = [_weights(study, columns, everyone, rng.permutation(loss)) for _ in range(RESAMPLES)]
     low, high = np.quantile(resampled, INTERVAL, axis=0)
@@ -70,47 +71,16 @@ def importances(record: Record) -> pd.DataFrame:
 def most_important(record: Record, n: int) -> list[Setting]:
     """The settings that matter most, the most important first; those that cannot be compared in the spec's order."""
     try:
-        found, settings = _comparable(record)
+        _, settings, _, _, weights = _weighed(record)
     except Missing:
         return record.settings[:n]
-    columns = [s.column for s in settings]
-    weights = _weights(_study(found, settings), columns, np.arange(len(found)), _loss(found, record))
-    weight = dict(zip(columns, weights, strict=True))
-    return sorted(record.settings, key=lambda s: -weight.get(s.column, 0.0))[:n]
+    weight = {s.key: w for s, w in zip(settings, weights, strict=True)}
+    return sorted(record.settings, key=lambda s: -weight.get(s.key, 0.0))[:n]
 
 
-def positions(record: Record) -> pd.DataFrame:
-    """Every trial that reached the comparable epoch, on the scale of each setting that varied.
-
-    Returns:
-        number, value (the objective there, a diverged trial's the worst), and `Setting.column` of each setting that
-        took two values at least: the number itself of a range, the place in `ordered` of a choice, NaN where the
-        trial does not have it.
-
-    Raises:
-        Missing: no trial has an epoch, or a value there.
-    """
-    trials = record.at(record.comparable_epoch).sort_values("number", ignore_index=True)
-    if trials.empty:
-        raise Missing(f"No trial has a value after epoch {record.comparable_epoch}.")
-    texts: dict[str, pd.Series] = {}
-    columns: dict[str, pd.Series] = {}
-    for setting in record.settings:
-        # A trial may hold a default where the condition is not met.
-        text = trials[setting.column].map(_text, na_action="ignore")
-        for key, allowed in setting.when.items():
-            if (other := texts.get(key, _texts(trials, key))) is not None:
-                text = text.where(other.isin([_text(value) for value in allowed]))
-        texts[setting.key] = text
-        place = _place(setting, text)
-        if place.nunique() > 1:
-            columns[setting.column] = place
-    return trials[["number", "value"]].assign(**columns)
-
-
-def ordered(setting: Setting) -> list[Any]:
-    """The choices as they stand on an axis: numbers ascending, others as in the spec."""
-    return sorted(setting.choices or ()) if setting.numeric else list(setting.choices or ())
+def varied(record: Record) -> list[Setting]:
+    """The settings of which the trials had two values at least, the most important first."""
+    return [s for s in most_important(record, len(record.settings)) if s.column in positions(record)]
 
 
 def target_quantile(trials: int) -> float:
@@ -123,7 +93,9 @@ def _comparable(record: Record) -> tuple[pd.DataFrame, list[Setting]]:
     settings = [s for s in record.settings if s.column in found]
     epoch = record.comparable_epoch
     if len(found) < ENOUGH:
-        raise Missing(f"Trials that reached epoch {epoch}: {len(found)}, and {ENOUGH} are needed to weigh settings.")
+        raise Missing(
+            f"Trials that reached epoch {epoch}: {len(found)}. To tell which settings mattered takes {ENOUGH}."
+        )
     if len(settings) < 2:
         what = f"Only {settings[0].key} was varied" if settings else "No setting was varied"
         raise Missing(f"{what}: with fewer than two settings there is nothing to weigh against each other.")
@@ -132,8 +104,13 @@ def _comparable(record: Record) -> tuple[pd.DataFrame, list[Setting]]:
     return found, settings
 
 
-def _loss(found: pd.DataFrame, record: Record) -> np.ndarray:
-    return (-found["value"] if record.maximize else found["value"]).to_numpy()
+@lru_cache(maxsize=1)
+def _weighed(record: Record) -> tuple[pd.DataFrame, list[Setting], _Drawn, np.ndarray, np.ndarray]:
+    """The trials, what they vary in, the same as a study, what is to be small, and each setting's weight."""
+    found, settings = _comparable(record)
+    loss = (-found["value"] if record.maximize else found["value"]).to_numpy()
+    study = _study(found, settings)
+    return found, settings, study, loss, _weights(study, [s.column for s in settings], np.arange(len(found)), loss)
 
 
 def _study(found: pd.DataFrame, settings: list[Setting]) -> _Drawn:
@@ -177,23 +154,3 @@ def _weights(study: _Drawn, columns: list[str], chosen: np.ndarray, loss: np.nda
 def _shares(weights: np.ndarray) -> np.ndarray:
     total = weights.sum()
     return weights / total if total else np.full(len(weights), 1 / len(weights))
-
-
-def _place(setting: Setting, texts: pd.Series) -> pd.Series:
-    if setting.choices is None:
-        return pd.to_numeric(texts, errors="coerce")
-    places = {_text(choice): place for place, choice in enumerate(ordered(setting))}
-    return texts.map(places).astype(float)
-
-
-def _texts(trials: pd.DataFrame, key: str) -> pd.Series | None:
-    column = f"params.{key}"
-    return trials[column].map(_text, na_action="ignore") if column in trials else None
-
-
-def _text(value: Any) -> str:
-    """MLflow keeps text, and of a column of numbers the frame keeps numbers: one writing for 1, 1.0 and "1"."""
-    try:
-        return repr(float(str(value)))
-    except ValueError:
-        return str(value)

@@ -17,17 +17,19 @@ def items(record: Record) -> tuple[page.Item, ...]:
         return (page.Absent("What won", "No trial has finished yet: there is no result."),)
     shown: list[page.Item] = [
         page.Prose(verdict(record)),
-        page.Table("The winner's settings", "winner", winner(record)),
+        page.Table("The winner's settings", "winner", winner(record).astype(str)),
     ]
     if record.confirmed:
         frame = confirmation(record)
-        note = "Retrained on fresh seeds: mean ± standard deviation. Ranked by the objective, not by the test set."
-        shown.append(page.Table("Confirmed", "confirmed", shares(frame), note, csv=frame))
+        shown.append(page.Table("Confirmed", "confirmed", shares(frame), record.description["protocol"], csv=frame))
     else:
         shown.append(page.Absent("Confirmed", "Nothing was confirmed: no configuration was retrained on fresh seeds."))
     title = f"The {len(best)} best trials of the search" if len(best) > 1 else "The best trial of the search"
-    note = "One run each: what is first here is partly luck."
-    return (*shown, page.Table(title, "best_trials", best, note))
+    note = "One run each, with its last value: what is first here is partly luck."
+    values = {
+        name: [theme.amount(record.metric, value) for value in best[name]] for name in [theme.label(record.metric)]
+    }
+    return (*shown, page.Table(title, "best_trials", best.assign(**values), note, csv=best))
 
 
 def winner(record: Record) -> pd.DataFrame:
@@ -75,15 +77,20 @@ def verdict(record: Record) -> str:
     first = record.confirmed[0]
     values = first.values(record.metric)
     amount = theme.amount(record.metric, values.mean(), values.std())
-    said = f"Trial {first.number} won: {metric} {amount} (n = {len(values)})"
+    said = f"Trial {first.number} won: {metric} {amount}"
     if "metrics.test_accuracy" in first.runs:
         test = first.values("test_accuracy")
         said += f", test accuracy {theme.amount('test_accuracy', test.mean(), test.std())}"
+    n = len(values)
+    said += f" (mean ± standard deviation of {n} runs on fresh seeds)" if n > 1 else " (one run on a fresh seed)"
     if len(record.confirmed) < 2:
         return f"{said}. No other configuration was confirmed: there is no runner-up."
     second = record.confirmed[1]
     found = difference(values, second.values(record.metric))
-    return f"{said}. Against the runner-up, trial {second.number}: {found.describe(record.metric, record.maximize)}"
+    return (
+        f"{said}. Its {metric} less that of the runner-up, trial {second.number}: "
+        f"{found.describe(record.metric, record.maximize)}"
+    )
 
 
 def best_trials(record: Record) -> pd.DataFrame:
@@ -112,7 +119,11 @@ def all_trials(record: Record) -> page.Table:
     found = found.assign(**({"seed": trials["seed"]} if repeated else {}), reason=trials["reason"])
     if not record.ranked.empty:
         found = found.sort_values(record.metric, ascending=not record.maximize, na_position="last")
-    return page.Table("All trials", "trials", found, interactive=True, csv=pd.concat([trials, record.confirmations]))
+    return page.Table(
+        "Settings and results", "trials", found,
+        "The CSV file also holds the confirmation's runs and what did not vary.",
+        interactive=True, csv=pd.concat([trials, record.confirmations]),
+    )  # fmt: skip
 
 
 def _with_settings(found: pd.DataFrame, trials: pd.DataFrame, record: Record) -> pd.DataFrame:

@@ -60,9 +60,9 @@ class Confirmed:
         return self.runs.set_index("seed")[f"metrics.{metric}"].dropna()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Record:
-    """One search."""
+    """One search. What is worked out of one is kept by its identity: frames cannot be compared."""
 
     parent: Run
     experiment: str

@@ -15,11 +15,11 @@ from analysis.errors import AnalysisError, Missing
 from analysis.record import Record
 
 SECTIONS = {
-    "searched": "What was searched",
+    "searched": "The search",
     "won": "What won",
     "progress": "The best so far",
-    "settings": "Which settings mattered",
-    "interactions": "How settings interact",
+    "settings": "What mattered",
+    "interactions": "Interactions",
     "curves": "Learning curves",
     "best": "The winner's curves",
     "cost": "Cost",
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=Path, metavar="DIR", help="own pictures for the winner to be explained on")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where data sets are (default: as recorded)")
     parser.add_argument(
-        "--no-png", dest="png", action="store_false", help="leave the PNG files out: they take a browser"
+        "--no-png", dest="png", action="store_false", help="draw no PNG files, which takes Chrome or Chromium"
     )
     return parser
 

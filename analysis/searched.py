@@ -6,7 +6,7 @@ from analysis import page, theme
 from analysis.record import Record, Setting
 
 MEANING = {
-    "completed": "trained to the last epoch, or until early stopping",
+    "completed": "trained to its end",
     "stopped": "by ASHA, at a rung",
     "diverged": "the loss was no longer a finite number",
     "failed": "by an error",
@@ -19,13 +19,12 @@ NAMED = 8
 
 def items(record: Record) -> tuple[page.Item, ...]:
     """Facts, the space, the trials' ends, and the spec."""
-    protocol = record.description["protocol"]
     return (
         *(page.Prose(note) for note in record.notes),
-        page.Table("The search", "search", facts(record), note=protocol),
-        page.Table("What was searched over", "space", space(record)),
+        page.Table("Setup", "search", facts(record)),
+        page.Table("Search space", "space", space(record)),
         page.Table("How the trials ended", "outcomes", outcomes(record)),
-        page.Code("The spec", record.spec),
+        page.Code("The spec, as YAML", record.spec),
     )
 
 
@@ -34,20 +33,25 @@ def facts(record: Record) -> pd.DataFrame:
     tags, said = record.parent.data.tags, record.description
     commit = tags.get("mlflow.source.git.commit", "none")[:12]
     changed = " with uncommitted changes" if tags.get("git.dirty") == "true" else ""
-    rungs = f"ASHA, compared after epochs {', '.join(map(str, record.rungs))}" if record.rungs else "none"
+    rungs = (
+        f"by ASHA, which compared trials after epochs {', '.join(map(str, record.rungs))}" if record.rungs else "none"
+    )
     confirm = said["confirm"]
     classes, fingerprint = len(said["data"]["classes"]), tags["data.fingerprint"][:12]
     rows = {
-        "data set": f"{record.title}, {classes} classes, fingerprint {fingerprint}",
+        "data set": f"{record.title}, {classes} classes, images with fingerprint {fingerprint}",
         "objective": f"{theme.label(record.metric)}, {'the larger' if record.maximize else 'the smaller'} the better",
         "validated on": _validation(said["data"]["validation"]),
-        "trials": f"{len(record.trials)} of up to {said['trials']}, of up to {said['max_epochs']} epochs",
+        "trials": f"{len(record.trials)} of at most {said['trials']}, each of at most {said['max_epochs']} epochs",
         "sampler": said["sampler"],
-        "early stopping": rungs,
-        "confirmation": f"best {confirm['top']}, {confirm['seeds']} fresh seeds each" if confirm else "none",
+        "trials stopped early": rungs,
+        "confirmation": f"the best {confirm['top']}, each retrained on {confirm['seeds']} fresh seeds"
+        if confirm
+        else "none",
         "seeds of the trials": _seeds(record.trials["seed"]),
-        "wall time": theme.duration(wall_seconds(record)),
-        "summed over trials": theme.duration(record.trials["seconds"].sum()),
+        "wall time": theme.duration(wall_seconds(record))
+        + (", confirmation included" if len(record.confirmations) else ""),
+        "the trials' time, summed": theme.duration(record.trials["seconds"].sum()),
         "ran on": f"{tags.get('host', 'unknown')}: {said['resources']}",
         "code": f"commit {commit}{changed}",
         "versions": tags.get("versions", "unknown"),
@@ -58,9 +62,9 @@ def facts(record: Record) -> pd.DataFrame:
 
 def space(record: Record) -> pd.DataFrame:
     """A row a searched setting: where it was searched, and where it exists."""
-    rows = [{"setting": s.key, "searched": _range(s), "exists where": _condition(s)} for s in record.settings]
-    found = pd.DataFrame(rows, columns=["setting", "searched", "exists where"])
-    return found if found["exists where"].any() else found.drop(columns="exists where")
+    rows = [{"setting": s.key, "values": _range(s), "only where": _condition(s)} for s in record.settings]
+    found = pd.DataFrame(rows, columns=["setting", "values", "only where"])
+    return found if found["only where"].any() else found.drop(columns="only where")
 
 
 def outcomes(record: Record) -> pd.DataFrame:
@@ -71,8 +75,8 @@ def outcomes(record: Record) -> pd.DataFrame:
         for reason, group in mine.groupby(mine["reason"].where(mine["reason"] != "", meaning), sort=False):
             numbers = ", ".join(map(str, group["number"].head(NAMED)))
             more = f" and {len(group) - NAMED} more" if len(group) > NAMED else ""
-            rows.append({"outcome": outcome, "trials": len(group), "why": reason, "numbers": numbers + more})
-    return pd.DataFrame(rows, columns=["outcome", "trials", "why", "numbers"])
+            rows.append({"outcome": outcome, "trials": len(group), "why": reason, "which trials": numbers + more})
+    return pd.DataFrame(rows, columns=["outcome", "trials", "why", "which trials"])
 
 
 def wall_seconds(record: Record) -> float:

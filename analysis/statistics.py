@@ -62,30 +62,30 @@ class Difference:
             return "one run each"
         if not self.paired:
             return f"{self.sizes[0]} and {self.sizes[1]} runs, not matched"
-        rest = f", {self.left_out} left out" if self.left_out else ""
-        return f"{self.sizes[0]} pairs of one seed{rest}"
+        rest = f", {self.left_out} run{'s' * (self.left_out > 1)} left out" if self.left_out else ""
+        return f"{self.sizes[0]} pairs of runs with the same seed{rest}"
 
     def verdict(self, maximize: bool = True) -> str:
         """What it says of the first set, for a reader who is no statistician."""
         if self.bootstrap is None or self.t is None:
-            return "one run each: no interval" if self.sizes == (1, 1) else "one run on a side: no interval"
+            return "no interval from one run each" if self.sizes == (1, 1) else "no interval with one run on a side"
         word = "better" if (self.mean > 0) == maximize else "worse"
         if self.bootstrap[0] == self.bootstrap[1]:
-            same = f"not certain: {word} by the same in every run, there is no spread to judge by"
+            same = f"not certain, {word} by the same in every run, which leaves no spread to judge by"
             return "equal in every run" if self.mean == 0 else same
         certain = [low > 0 or high < 0 for low, high in (self.bootstrap, self.t)]
         if all(certain):
-            return f"{word}: both intervals exclude zero"
+            return f"{word}, both intervals exclude zero"
         if not any(certain):
-            return "not certain: both intervals include zero"
-        return f"not certain: the {'t' if certain[0] else 'bootstrap'} interval includes zero"
+            return "not certain, both intervals include zero"
+        return f"not certain, the {'t' if certain[0] else 'bootstrap'} interval includes zero"
 
     def describe(self, metric: str, maximize: bool) -> str:
         """The difference, its intervals and the verdict in one sentence."""
         said = f"{signed(metric, self.mean)} {unit(metric)}".strip()
         if self.t is not None and self.bootstrap is not None:
             said += f" (95 % t interval {span(metric, self.t)}, bootstrap {span(metric, self.bootstrap)})"
-        return f"{said}, {self.n}; {self.verdict(maximize)}."
+        return f"{said}, {self.n}: {self.verdict(maximize)}."
 
 
 def difference(a: pd.Series, b: pd.Series, *, seed: int = 0) -> Difference:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,7 +15,8 @@ DARKEST, LIGHTEST = 0.12, 0.8
 SHADES = sample_colorscale("Viridis", [DARKEST + (LIGHTEST - DARKEST) * i / 255 for i in range(256)])
 SEQUENCE = SHADES[::17]
 ACCENT, FADED = CATEGORIES[0], "rgba(136,136,136,0.45)"
-HEIGHT = 420
+HEIGHT, WHOLE = 420, 8
+"""Of a figure in pixels; up to which number each whole one is marked."""
 
 
 def figure(*traces: Any, x: str = "", y: str = "", height: int = HEIGHT, **layout: Any) -> go.Figure:
@@ -28,6 +30,7 @@ def figure(*traces: Any, x: str = "", y: str = "", height: int = HEIGHT, **layou
     return made
 
 
+@cache
 def template(*, dark: bool) -> go.layout.Template:
     """Ground, ink and grid."""
     ink, grid = ("#d8dee6", "#39414d") if dark else ("#24292f", "#dfe3e8")
@@ -78,6 +81,11 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def whole_axis(most: float) -> dict[str, Any]:
+    """An axis that counts from 1: plotly's own would mark halves where there are few."""
+    return {"dtick": 1} if most <= WHOLE else {}
 
 
 def log_axis(low: float, high: float) -> dict[str, Any]:

@@ -229,8 +229,8 @@ class _Launch:
         left_out += ["the report is not made"] if self.options.report else []
         until = f" Until then {' and '.join(left_out)}." if left_out else ""
         self.console.print(
-            f"[red]Not all was sent to the tracking server: {escape(why)}.[/] It is kept in {escape(str(self.folder.path))}, and "
-            f"sent by --resume.{until}",
+            f"[red]Not all was sent to the tracking server: {escape(why)}.[/] "
+            f"It is kept in {escape(str(self.folder.path))}, and sent by --resume.{until}",
             soft_wrap=True,
         )
 

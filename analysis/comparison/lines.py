@@ -54,7 +54,9 @@ def draw_curves(frame: pd.DataFrame, metric: str, colours: Colours) -> go.Figure
                 legendgroup=name, line={"color": colour, "width": 2.5}, hovertemplate="epoch %{x}: %{y:.4f}",
             )
         )  # fmt: skip
-    return theme.figure(*bands, *lines, x="epoch", y=theme.label(metric), hovermode="closest")
+    return theme.figure(*bands, *lines, x="epoch", y=theme.label(metric), hovermode="closest").update_xaxes(
+        theme.whole_axis(frame["epoch"].max())
+    )
 
 
 def describe_curves(frame: pd.DataFrame, metric: str) -> str:
@@ -98,7 +100,7 @@ def draw_best(frame: pd.DataFrame, metric: str, colours: Colours) -> go.Figure:
         for name, found in frame.groupby("contender", sort=False)
     ]  # fmt: skip
     made = theme.figure(*lines, x="trials finished", y=f"best {theme.label(metric)}")
-    return made.update_layout(showlegend=True)
+    return made.update_layout(showlegend=True).update_xaxes(theme.whole_axis(frame["finished"].max()))
 
 
 def describe_best(frame: pd.DataFrame, metric: str) -> str:

@@ -46,7 +46,7 @@ def draw_differences(frame: pd.DataFrame) -> go.Figure:
     made.update_yaxes(range=[len(frame) - 0.5, -0.75], showticklabels=False, showgrid=False, zeroline=False)
     made.add_vline(x=0, line={"width": 1.5, "dash": "dash", "color": "#888888"})
     made.update_xaxes(range=_range(frame))
-    texts = frame["a"] + " against " + frame["against"] + ": " + frame["verdict"].str.partition(":")[0]
+    texts = frame["a"] + " against " + frame["against"] + ": " + frame["verdict"].str.partition(",")[0]
     for row, text in enumerate(texts):  # in the panel, for beside it names take a phone's whole width
         made.add_annotation(
             text=text, x=0, xref="paper", y=row - 0.32, xanchor="left", yanchor="middle", showarrow=False
@@ -97,7 +97,8 @@ def draw_cost(frame: pd.DataFrame, colours: Colours) -> go.Figure:
     ]  # fmt: skip
     made = theme.figure(*points, x="seconds of one training", y=theme.label(frame["measure"].iloc[0]), showlegend=True)
     wide = frame["train_seconds"].max() > 10 * frame["train_seconds"].min() > 0
-    return made.update_xaxes(**({"type": "log"} if wide else {"rangemode": "tozero"}))
+    seconds = frame["train_seconds"].min(), frame["train_seconds"].max()
+    return made.update_xaxes(theme.log_axis(*seconds) if wide else {"rangemode": "tozero"})
 
 
 def describe_cost(frame: pd.DataFrame) -> str:

@@ -21,10 +21,10 @@ def warnings(contenders: Sequence[Contender]) -> list[str]:
     found = []
     if len({c.data for c in contenders}) > 1:
         sets = grouped(contenders, lambda c: f"{c.record.title}, fingerprint {c.data[1][:12]}")
-        found.append(f"NOT THE SAME DATA ({sets}): figures of different data sets do not compare.")
+        found.append(f"NOT THE SAME DATA ({sets}): figures of different data sets cannot be compared.")
     if len({c.protocol for c in contenders}) > 1:
         splits = grouped(contenders, lambda c: f"{c.protocol[0]}, split seed {c.protocol[1]}")
-        found.append(f"NOT VALIDATED ON THE SAME IMAGES ({splits}): validation figures do not compare.")
+        found.append(f"NOT VALIDATED ON THE SAME IMAGES ({splits}): validation figures cannot be compared.")
     if on_test := [c.name for c in contenders if c.protocol[0] == "test"]:
         found.append(f"SELECTED ON THE TEST SET: {', '.join(on_test)}. Those figures are too good.")
     if chosen := [c.name for c in contenders if c.chosen]:
@@ -35,10 +35,10 @@ def warnings(contenders: Sequence[Contender]) -> list[str]:
     tried = {c.name: len(c.record.trials) for c in contenders if c.whole}
     if len(set(tried.values())) > 1:
         numbers = ", ".join(f"{name} {n}" for name, n in tried.items())
-        found.append(f"Not equally many trials ({numbers}): who tries more settings finds better ones.")
+        found.append(f"Different numbers of trials ({numbers}): searching more settings finds better ones.")
     if len({c.record.parent.data.tags.get("device") for c in contenders}) > 1:
         devices = grouped(contenders, lambda c: c.record.parent.data.tags.get("device", "an unknown device"))
-        found.append(f"Not on the same device ({devices}): seconds, images a second and memory do not compare.")
+        found.append(f"Not on the same device ({devices}): seconds, images a second and memory cannot be compared.")
     return found
 
 
@@ -95,8 +95,8 @@ def shown(overview: pd.DataFrame, metric: str) -> pd.DataFrame:
         made[theme.label(measure)] = [theme.amount(measure, *pair) if pair[0] == pair[0] else "none" for pair in pairs]
     made["n"] = overview["n"]
     for name, title in (
-        ("epochs", "epochs"), ("train_seconds", "train seconds"), ("images_per_second", "images a second"),
-        ("peak_memory_mb", "peak memory (MB)"),
+        ("epochs", "epochs"), ("train_seconds", "seconds"), ("images_per_second", "images/s"),
+        ("peak_memory_mb", "memory (MB)"),
     ):  # fmt: skip
         made[title] = [_short(value) for value in overview[name]]
     return made
@@ -138,7 +138,7 @@ def shown_differences(frame: pd.DataFrame) -> pd.DataFrame:
     """The differences as they are read."""
     made = frame[["a", "against"]].rename(columns={"a": "contender"}).assign(measure=frame["measure"].map(theme.label))
     made["difference"] = [signed(*pair) for pair in zip(frame["measure"], frame["difference"], strict=True)]
-    made["so it is"] = frame["verdict"]
+    made["verdict"] = frame["verdict"]
     for name in ("t", "bootstrap"):
         intervals = zip(frame["measure"], frame[f"{name}_low"], frame[f"{name}_high"], strict=True)
         made[f"95 % {name} interval"] = ["none" if low != low else span(m, (low, high)) for m, low, high in intervals]
@@ -152,9 +152,9 @@ _NO_INTERVAL = (math.nan, math.nan)
 def _apart(a: Contender, b: Contender, measure: str) -> str:
     """Why two contenders' figures of a measure do not compare, if so."""
     if a.data != b.data:
-        return "does not compare: other images"
+        return "not comparable, other images"
     validated = not measure.startswith("test_")
-    return "does not compare: validated on other images" if validated and a.protocol != b.protocol else ""
+    return "not comparable, validated on other images" if validated and a.protocol != b.protocol else ""
 
 
 def _plain(value: object) -> object:

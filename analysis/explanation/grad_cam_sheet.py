@@ -26,17 +26,21 @@ def grad_cam(found: Predictions, own: Own | None) -> Picture:
         Missing: the model has no convolution.
     """
     rows = _own_rows(found, own) if own else _chosen_rows(found)
-    notes = ["Yellow: the strongest evidence for the predicted class in the last convolution's maps; no colour: none."]
+    notes = ["Yellow: the strongest evidence; no colour: none."]
     if own:
         notes.append(own.note)
     else:
-        notes.append(f"Of {found.images}, the {CLASSES} classes known worst, and of each what the model is surest of.")
+        notes.append(
+            f"Of {found.images}, the {CLASSES} classes with the lowest accuracy, and of each up to {EACH} right and "
+            f"{EACH} wrong predictions, those that the model is surest of."
+        )
+    n = sum(len(row.tiles) for row in rows)
     return Picture(
         title=TITLE,
         name="grad_cam",
         png=tiling.draw(rows, SIDE),
-        alt=f"{sum(len(row.tiles) for row in rows)} images, each beside a copy that is coloured where the last "
-        "convolution finds what speaks for the predicted class.",
+        alt=f"{n} image{'s' * (n > 1)}, each beside a copy that is coloured where the last convolution finds what "
+        "speaks for the predicted class.",
         note=" ".join(notes).strip(),
     )
 

@@ -1,17 +1,19 @@
 """What the winning models say of images that they were not trained on: computed once, shared by all that shows it."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.errors import Missing
 from analysis.record import Record
 
 if TYPE_CHECKING:
     from analysis.explanation.saved_model import SavedModel
 
-LONGEST_NAME = 22
+WEIGHTS, LONGEST_NAME = "weights.pt", 22
 
 
 @dataclass(frozen=True)
@@ -75,46 +77,25 @@ class Predictions:
         return self.part[self.indices[chosen]]
 
 
+@lru_cache(maxsize=1)
 def predictions(record: Record) -> Predictions:
     """Of the confirmed winner's models on the test set, else of the best trial's on the validation set.
 
-    The test set is there for confirmed settings alone. What was computed last is kept.
+    The test set is there for confirmed settings alone.
 
     Raises:
         Missing: weights or images cannot be had.
     """
-    key = (record.data_dir, *record.winner["run_id"])
-    if key not in _computed:
-        found = _compute(record)
-        _computed.clear()
-        _computed[key] = found
-    return _computed[key]
-
-
-def short(name: str, longest: int = LONGEST_NAME) -> str:
-    """A class's name as an axis has room for: its middle is left out, for similar ones often begin alike."""
-    half = longest // 2
-    return name if len(name) <= longest else f"{name[: longest - half - 1]}…{name[-half:]}"
-
-
-def percent(part: float) -> str:
-    """0.5 as `50.0 %`."""
-    return f"{100 * part:.1f} %"
-
-
-_computed: dict[tuple, Predictions] = {}
-
-
-def _compute(record: Record) -> Predictions:
+    files = weights(record)
     from analysis.explanation import saved_model  # here: it takes torch, and seconds
 
-    models = saved_model.load(record)
+    models = saved_model.load(record, files)
     first, parts = models[0], models[0].data
     whose = f"trial {record.winner['number'].iloc[0]}"
     if record.confirmed:
         part, indices = "test", np.arange(len(parts.data.test_labels))
         images = f"{len(indices):,} test images"
-        whose += f", retrained with seed {first.seed}"
+        whose += f" retrained with seed {first.seed}"
     else:
         part, indices = parts.validation_part, parts.validation
         images = f"{len(indices):,} validation images"
@@ -128,6 +109,35 @@ def _compute(record: Record) -> Predictions:
         part=getattr(parts.data, f"{part}_images"),
         indices=indices,
     )
+
+
+def weights(record: Record) -> dict[int, Path]:
+    """The files of the winner's weights by seed, the lowest seed first.
+
+    Raises:
+        Missing: no trial has a result, or the files are gone.
+    """
+    runs, files = record.winner.sort_values("seed"), {}
+    for run_id, seed in zip(runs["run_id"], runs["seed"].astype(int), strict=True):
+        try:
+            files[seed] = record.artifact(run_id, WEIGHTS)
+        except Missing as error:
+            raise Missing(
+                f"The weights of the winner with seed {seed} are not in MLflow, which gets them when a search has "
+                f"ended. {error}"
+            ) from error
+    return files
+
+
+def short(name: str, longest: int = LONGEST_NAME) -> str:
+    """A class's name as an axis has room for: its middle is left out, for similar ones often begin alike."""
+    half = longest // 2
+    return name if len(name) <= longest else f"{name[: longest - half - 1]}…{name[-half:]}"
+
+
+def percent(part: float) -> str:
+    """0.5 as `50.0 %`."""
+    return f"{100 * part:.1f} %"
 
 
 def _probabilities(model: "SavedModel", *, tested: bool) -> np.ndarray:

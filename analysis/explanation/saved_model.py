@@ -1,5 +1,6 @@
 """The networks that a search has saved of its winner, ready to be looked at, with the images that they learned from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,6 @@ from trainables.config import ConfigError, TrainConfig
 from trainables.data import DataError, ImageData, Split, split
 from trainables.errors import ModelError, first_line
 from trainables.loader import Loader, normalization, prepared
-
-WEIGHTS = "weights.pt"
 
 
 @dataclass(frozen=True)
@@ -47,20 +46,14 @@ class SavedModel:
         return prepared(pixels, offset, scale, self.config.resize)
 
 
-def load(record: Record) -> list[SavedModel]:
-    """The winner's models, a seed each, the lowest seed first; of a search without a confirmation its best trial's.
-
-    They compute on the GPU where there is one.
+def load(record: Record, weights: Mapping[int, Path]) -> list[SavedModel]:
+    """The models of these files, a seed each, on the GPU where there is one.
 
     Raises:
-        Missing: no trial has a result; or weights or images are gone, damaged, or do not belong together.
+        Missing: weights or images are gone, damaged, or do not belong together.
     """
-    runs = record.winner
-    files = [_weights(record, *run) for run in zip(runs["run_id"], runs["seed"], strict=True)]
     data = load_data(record)
-    return [
-        _model(record, data, seed, file) for seed, file in sorted(zip(runs["seed"].astype(int), files, strict=True))
-    ]
+    return [_model(record, data, seed, file) for seed, file in weights.items()]
 
 
 def load_data(record: Record) -> ImageData:
@@ -90,16 +83,6 @@ def _no_code(name: str) -> str:
     if own_code.is_dotted(name):
         raise Missing(f"{name} is code of the search's own, which a report does not run: this cannot be shown of it.")
     return name
-
-
-def _weights(record: Record, run_id: str, seed: int) -> Path:
-    try:
-        return record.artifact(run_id, WEIGHTS)
-    except Missing as error:
-        raise Missing(
-            f"The weights of the winner with seed {seed} are not in MLflow, which gets them when a search has ended. "
-            f"{error}"
-        ) from error
 
 
 def _model(record: Record, data: ImageData, seed: int, file: Path) -> SavedModel:

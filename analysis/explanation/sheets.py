@@ -33,10 +33,8 @@ def mistakes(found: Predictions) -> Picture:
         title=MISTAKES_TITLE,
         name="mistakes",
         png=tiling.draw([Row(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)], MISTAKE_SIDE),
-        alt=f"{len(tiles)} of the {len(wrong):,} mistakes on {found.images}, each with the predicted class, its "
-        f"probability and the true class. The surest is {first}, {truth}.",
-        note=f"{len(tiles)} of {len(wrong):,} mistakes on {found.images}. Under each the predicted class, its "
-        "probability, and the true class.",
+        alt=f"{len(tiles)} of the {len(wrong):,} mistakes on {found.images}, under each the probability of the "
+        f"predicted class, that class, and the true one. The most confident is {first}, {truth}.",
     )
 
 
@@ -51,7 +49,7 @@ def feature_maps(found: Predictions, own: Own | None) -> Picture:
     else:
         i = np.argmax(np.where(found.right, found.confidence, -1))
         image, what = found.pictures(np.array([i])), f"an image of class {found.classes[found.labels[i]]}"
-        note = f"The image of the {found.images} that the model is surest of, and right. "
+        note = "Of those that the model classifies correctly it is the one that it is surest of. "
     maps = activations.feature_maps(found.model.network, found.model.inputs(image))
     names = list(maps)
     if len(names) > LAYERS:
@@ -65,8 +63,8 @@ def feature_maps(found: Predictions, own: Own | None) -> Picture:
         title=MAPS_TITLE,
         name="feature_maps",
         png=tiling.draw(rows, MAP_SIDE),
-        alt=f"{what}, and under it the first channels of {len(names)} convolutions in their order.",
-        note=f"{note}Of each channel its least value is black, its greatest white.{left_out}",
+        alt=f"On top {what}, under it the first channels of {len(names)} convolutions in their order.",
+        note=f"{note}The smallest value of each channel is black, the largest white.{left_out}",
     )
 
 

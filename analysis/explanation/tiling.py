@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-INK, FAINT, GROUND = "#24292f", "#57606a", "#ffffff"
+INK = "#737c86"
+"""To be read on a white and on a dark page: the ground is transparent."""
 MARGIN, GAP, FONT_SIZE = 16, 12, 17
 LINE = FONT_SIZE + 5
 """Pixels, all of them."""
@@ -22,7 +23,6 @@ class Tile:
     pictures: tuple[np.ndarray, ...]
     """uint8 [H, W, 1 or 3] each."""
     lines: tuple[str, ...] = ()
-    """The first in stronger ink."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Row:
 
 
 def draw(rows: Sequence[Row], side: int) -> bytes:
-    """A PNG file on a white ground.
+    """A PNG file on a transparent ground.
 
     Args:
         side: pixels that each picture is fitted into; small ones are enlarged without being blurred.
@@ -42,7 +42,7 @@ def draw(rows: Sequence[Row], side: int) -> bytes:
     widths = [sum(len(tile.pictures) * side + GAP for tile in row.tiles) - GAP for row in rows]
     headings = [_font().getlength(row.heading) for row in rows]
     size = (2 * MARGIN + round(max(*widths, *headings)), 2 * MARGIN + sum(_height(row, side) for row in rows) - GAP)
-    sheet = Image.new("RGB", size, GROUND)
+    sheet = Image.new("RGBA", size, f"{INK}00")
     pen, top = ImageDraw.Draw(sheet), MARGIN
     for row in rows:
         pen.text((MARGIN, top), row.heading, INK, _font())
@@ -53,7 +53,7 @@ def draw(rows: Sequence[Row], side: int) -> bytes:
                 fitted = _fitted(picture, side)
                 sheet.paste(fitted, (left + i * side + (side - fitted.width) // 2, below + (side - fitted.height) // 2))
             for i, line in enumerate(tile.lines):
-                pen.text((left, below + side + 3 + i * LINE), _cut(line, width), FAINT if i else INK, _font())
+                pen.text((left, below + side + 3 + i * LINE), _cut(line, width), INK, _font())
             left += width + GAP
         top += _height(row, side)
     buffer = io.BytesIO()

@@ -50,7 +50,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     rates = frame.loc[frame["metric"] == "lr", "value"]
     if (rates > 0).any():
         panels.update_yaxes(theme.log_axis(rates[rates > 0].min(), rates.max()), col=3)
-    panels.update_xaxes(title_text="epoch")
+    panels.update_xaxes(title_text="epoch", **theme.whole_axis(frame["epoch"].max()))
     return panels
 
 
@@ -60,5 +60,6 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     ends = ", ".join(
         f"{theme.label(m)} {lasts[m]:.4f}" for m in ("train_accuracy", "val_accuracy", "val_loss") if m in lasts
     )
-    runs = f"{seeds} runs on fresh seeds" if seeds > 1 else "One run"
-    return f"{runs} of {frame['epoch'].max()} epochs; at the end, on average: {ends}."
+    runs = f"{seeds} runs on fresh seeds, " if seeds > 1 else "One run, "
+    mean = "mean " if seeds > 1 else ""
+    return f"{runs}{frame['epoch'].max()} epochs; {mean}values at the end: {ends}."

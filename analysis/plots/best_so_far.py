@@ -10,6 +10,7 @@ from analysis.record import Record
 
 TITLE = "Over trials and over time"
 SECTION = "progress"
+MIN_WIDTH = 560
 
 
 def prepare(record: Record) -> pd.DataFrame:
@@ -45,7 +46,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
             showlegend=column == 1, line={"color": theme.ACCENT, "shape": "hv", "width": 2.5},
         )  # fmt: skip
         panels.add_traces([points, line], rows=1, cols=column)
-    panels.update_xaxes(title_text="trials finished", col=1)
+    panels.update_xaxes(title_text="trials finished", **theme.whole_axis(len(frame)), col=1)
     panels.update_xaxes(title_text="minutes since the start", col=2)
     panels.update_yaxes(title_text=theme.label(record.metric), col=1)
     return panels
@@ -57,6 +58,6 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     row = frame.loc[last]
     return (
         f"{len(frame)} trials have a result. The best, trial {row['number']} with {theme.label(record.metric)} "
-        f"{row['best']:.4f}, was the one that finished as number {row['finished']}, after "
-        f"{theme.duration(60 * row['minutes'])}."
+        f"{row['best']:.4f}, was the one that finished as number {row['finished']}, "
+        f"{theme.duration(60 * row['minutes'])} after the start. Open circles: stopped early."
     )

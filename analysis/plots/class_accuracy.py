@@ -51,7 +51,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         marker={"color": theme.ACCENT, "size": 10, "symbol": "diamond"}, customdata=means["images"],
         hovertemplate="%{y}: %{x:.1f} % of %{customdata:,}<extra></extra>",
     )  # fmt: skip
-    x = f"% right of {predictions(record).images}"
+    x = "% of the class's images classified correctly"
     figure = theme.figure(seeds, mean, x=x, height=110 + 20 * max(6, len(places)))
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=places, range=[len(places) - 0.5, -0.5],
@@ -66,7 +66,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     best, worst, n = means.iloc[0], means.iloc[-1], frame["seed"].nunique()
     left_out = f" The {ENDS} best and the {ENDS} worst of {len(means)} are shown." if len(means) > 2 * ENDS else ""
     return (
-        f"Of {predictions(record).images}, {percent(best['mean'])} of class {best['class']} are recognised, the best, "
-        f"and {percent(worst['mean'])} of class {worst['class']}, the worst"
+        f"Of {predictions(record).images}, those of class {best['class']} are classified best ({percent(best['mean'])} "
+        f"correctly), those of class {worst['class']} worst ({percent(worst['mean'])})"
         f"{f'; means over {n} seeds' if n > 1 else ''}.{left_out}"
     )

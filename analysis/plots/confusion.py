@@ -50,7 +50,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     if numbered:
         traces.append(_numbers(classes, part))
     height = 130 + len(classes) * (34 if numbered else FIELD)
-    figure = theme.figure(*traces, x="predicted (% of the true class)", y="true", height=height)
+    figure = theme.figure(*traces, x="predicted class (% of the true class)", y="true class", height=height)
     names = [short(name, 14) for name in classes]
     axis = {"type": "category", "tickvals": classes, "ticktext": names, "ticks": "", "showgrid": False}
     figure.update_xaxes(title_standoff=12, **axis)
@@ -72,7 +72,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     if mistakes.empty:
         return text
     named = "; ".join(
-        f"{percent(m['part'])} of class {m['true']} ({m['images']:,} images) are taken for {m['predicted']}"
+        f"{m['true']} is taken for {m['predicted']} in {percent(m['part'])} of its images ({m['images']:,})"
         for _, m in mistakes.iterrows()
     )
     n = len(found.classes)

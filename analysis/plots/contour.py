@@ -12,14 +12,12 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from threadpoolctl import threadpool_limits
 
-from analysis import theme
+from analysis import scales, theme
 from analysis.errors import Missing
-from analysis.importance import ordered, positions
-from analysis.plots.marginals import JITTER, axis, jittered
-from analysis.plots.parallel import colours, fence, labels, place_of, scaled, span, varied
+from analysis.importance import varied
 from analysis.record import ENOUGH, Record, Setting
 
-TITLE = "The two most important settings together"
+TITLE = "Two settings together"
 SECTION = "interactions"
 FITTED = 300
 """Trials that the surface is fitted to at the most; its time grows with their cube."""
@@ -44,8 +42,8 @@ def prepare(record: Record) -> pd.DataFrame:
         kind (trial or surface), number (the trial's), a column each for both settings, the more important first,
         named by key (choices that are no numbers are text), and value (the objective after the comparable epoch).
     """
-    found = positions(record)
-    settings = varied(record, found)
+    found = scales.positions(record)
+    settings = varied(record)
     if len(settings) < 2:
         raise Missing("Fewer than two settings were varied: there is nothing to see together.")
     first = settings[0]
@@ -65,8 +63,8 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     """Points, over the surface where there is one, coloured on one scale."""
     x, y = _settings(frame, record)
     trials, surface = frame[frame["kind"] == "trial"], frame[frame["kind"] == "surface"]
-    low, high = fence(trials["value"], record.maximize)
-    rng, strewn = np.random.default_rng(0), STREWN if len(surface) else JITTER
+    low, high = scales.fence(trials["value"], record.maximize)
+    rng, strewn = np.random.default_rng(0), STREWN if len(surface) else scales.JITTER
     traces: list[go.Contour | go.Scatter] = []
     if len(surface):
         grid = surface.pivot(index=y.key, columns=x.key, values="value")
@@ -78,7 +76,8 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
             )
         )  # fmt: skip
     points = go.Scatter(
-        x=jittered(x, _places(x, trials[x.key]), rng, strewn), y=jittered(y, _places(y, trials[y.key]), rng, strewn),
+        x=scales.jittered(x, _places(x, trials[x.key]), rng, strewn),
+        y=scales.jittered(y, _places(y, trials[y.key]), rng, strewn),
         mode="markers",
         marker={
             "color": trials["value"], "coloraxis": "coloraxis", "size": 8,
@@ -88,8 +87,8 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         hovertemplate=f"trial %{{customdata[0]}}: %{{marker.color:.4f}}<br>{x.key} %{{customdata[1]}}"
         f"<br>{y.key} %{{customdata[2]}}<extra></extra>", showlegend=False,
     )  # fmt: skip
-    made = theme.figure(*traces, points, x=x.key, y=y.key, height=520, coloraxis=colours(record, low, high))
-    return made.update_xaxes(**axis(x)).update_yaxes(**axis(y))
+    made = theme.figure(*traces, points, x=x.key, y=y.key, height=520, coloraxis=scales.colours(record, low, high))
+    return made.update_xaxes(**scales.axis(x)).update_yaxes(**scales.axis(y))
 
 
 def describe(frame: pd.DataFrame, record: Record) -> str:
@@ -99,13 +98,15 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     objective = theme.label(record.metric)
     ranked = trials.sort_values("value", ascending=not record.maximize, kind="stable")
     best, tenth = ranked.iloc[0], ranked.head(math.ceil(len(ranked) / 10))
+    first = ", the two most important settings" if len(scales.positions(record)) >= ENOUGH else ""
     text = (
-        f"{len(trials)} trials after epoch {record.comparable_epoch} by {x.key} and {y.key}. The best, {objective} "
-        f"{best['value']:.4f}, is trial {best['number']} at {_text(best[x.key])} and {_text(best[y.key])}; the best "
-        f"tenth ({len(tenth)}) have {span(x.key, tenth[x.key])} and {span(y.key, tenth[y.key])}."
+        f"{len(trials)} trials after epoch {record.comparable_epoch} by {x.key} and {y.key}{first}. The best, "
+        f"{objective} {best['value']:.4f}, is trial {best['number']} with {x.key} {_text(best[x.key])} and {y.key} "
+        f"{_text(best[y.key])}; the best "
+        f"tenth ({len(tenth)}) have {scales.span(x.key, tenth[x.key])} and {scales.span(y.key, tenth[y.key])}."
     )
     if surface.empty:
-        why = "a setting is no number" if len(trials) >= ENOUGH else f"that takes {ENOUGH} trials"
+        why = "one of the settings is not a number" if len(trials) >= ENOUGH else f"that takes {ENOUGH} trials"
         return f"{text} No surface is fitted: {why}."
     top = surface.sort_values("value", ascending=not record.maximize).iloc[0]
     fitted = f"{FITTED} of them, drawn at random" if len(trials) > FITTED else "all of them"
@@ -116,8 +117,8 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
 
 
 def _surface(settings: Sequence[Setting], have: pd.DataFrame, maximize: bool) -> pd.DataFrame:
-    points = np.column_stack([scaled(s, have[s.column]) for s in settings])
-    values = have["value"].clip(*fence(have["value"], maximize)).to_numpy()
+    points = np.column_stack([scales.scaled(s, have[s.column]) for s in settings])
+    values = have["value"].clip(*scales.fence(have["value"], maximize)).to_numpy()
     chosen = np.arange(len(have))
     if len(have) > FITTED:
         chosen = np.sort(np.random.default_rng(0).choice(chosen, FITTED, replace=False))
@@ -144,13 +145,13 @@ def _spacing(setting: Setting) -> float:
     """The largest distance between neighbouring values on an axis of length 1."""
     if setting.choices is not None:
         return 1 / (len(setting.choices) - 1)
-    return float(scaled(setting, pd.Series([setting.low + 1]))[0]) if setting.integer else 0.0
+    return float(scales.scaled(setting, pd.Series([setting.low + 1]))[0]) if setting.integer else 0.0
 
 
 def _unscaled(setting: Setting, units: np.ndarray) -> np.ndarray:
-    """The numbers at places between 0 and 1, as `scaled` gives them."""
+    """The numbers at places between 0 and 1, as `scales.scaled` gives them."""
     if setting.choices is not None:
-        return np.interp(units, np.linspace(0, 1, len(setting.choices)), ordered(setting))
+        return np.interp(units, np.linspace(0, 1, len(setting.choices)), scales.ordered(setting))
     if setting.log:
         return setting.low * (setting.high / setting.low) ** units
     return setting.low + units * (setting.high - setting.low)
@@ -159,7 +160,9 @@ def _unscaled(setting: Setting, units: np.ndarray) -> np.ndarray:
 def _shown(setting: Setting, places: pd.Series) -> pd.Series:
     if setting.choices is None:
         return places
-    return places.map(lambda place: ordered(setting)[int(place)]) if setting.numeric else labels(setting, places)
+    if not setting.numeric:
+        return scales.labels(setting, places)
+    return places.map(lambda place: scales.ordered(setting)[int(place)])
 
 
 def _places(setting: Setting, shown: pd.Series) -> pd.Series:
@@ -167,8 +170,8 @@ def _places(setting: Setting, shown: pd.Series) -> pd.Series:
     if setting.choices is None:
         return shown
     if not setting.numeric:
-        return place_of(setting, shown)
-    return pd.Series(np.interp(shown, ordered(setting), range(len(setting.choices))), shown.index)
+        return scales.place_of(setting, shown)
+    return pd.Series(np.interp(shown, scales.ordered(setting), range(len(setting.choices))), shown.index)
 
 
 def _text(value: float | str) -> str:

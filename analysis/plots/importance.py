@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from analysis import importance, theme
 from analysis.record import Record
 
-TITLE = "Which settings mattered"
+TITLE = "Importance of each setting"
 SECTION = "settings"
 
 
@@ -34,7 +34,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         marker={"symbol": "line-ns-open", "color": theme.CATEGORIES[-1], "size": 18, "line": {"width": 2}},
         hovertemplate="by chance up to %{x:.2f}<extra></extra>",
     )  # fmt: skip
-    made = theme.figure(points, chance, x="importance", height=130 + 34 * len(frame))
+    made = theme.figure(points, chance, x="importance (all sum to 1)", height=130 + 34 * len(frame))
     made.update_xaxes(range=[-0.03, 1.04])
     made.update_yaxes(autorange="reversed", type="category")
     return made

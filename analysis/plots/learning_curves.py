@@ -29,7 +29,7 @@ def prepare(record: Record) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
-    """A line a trial; those that were stopped are faded."""
+    """A line a trial; those that did not run to the end are faded."""
     colours = data(frame, record)["colours"][0]["colours"]
     lines = [
         go.Scatter(
@@ -41,6 +41,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         for colour, (number, curve) in zip(colours, frame.groupby("number"), strict=True)
     ]  # fmt: skip
     made = theme.figure(*lines, x="epoch", y=theme.label(record.metric), height=480, hovermode="closest")
+    made.update_xaxes(theme.whole_axis(frame["epoch"].max()))
     reached = [rung for rung in record.rungs if rung <= frame["epoch"].max()]
     named = len(reached) <= NAMED
     for rung in reached:
@@ -62,9 +63,11 @@ def data(frame: pd.DataFrame, record: Record) -> Mapping[str, Any]:
 def describe(frame: pd.DataFrame, record: Record) -> str:
     """In words."""
     lengths = frame.groupby("number")["epoch"].max()
-    stopped = frame.loc[frame["outcome"] == "stopped", "number"].nunique()
-    rungs = f" ASHA compared them after epochs {', '.join(map(str, record.rungs))} (dotted)." if record.rungs else ""
+    faded = frame.loc[frame["outcome"] != "completed", "number"].nunique()
+    rungs = (
+        f" ASHA compared them after epochs {', '.join(map(str, record.rungs))} (dotted lines)." if record.rungs else ""
+    )
     return (
-        f"{len(lengths)} trials of {lengths.min()} to {lengths.max()} epochs; {stopped} were stopped early and are "
+        f"{len(lengths)} trials of {lengths.min()} to {lengths.max()} epochs; {faded} did not run to the end and are "
         f"faded.{rungs}"
     )

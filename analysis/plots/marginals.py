@@ -10,23 +10,23 @@ from plotly.subplots import make_subplots
 
 from analysis import theme
 from analysis.errors import Missing
-from analysis.importance import positions
-from analysis.plots.parallel import TICKS, fence, labels, ticks, varied
+from analysis.importance import varied
 from analysis.record import Record, Setting
+from analysis.scales import axis, fence, jittered, labels, positions, ticks
 
 TITLE = "The effect of each setting"
 SECTION = "settings"
 MIN_WIDTH = 640
 PANELS, PANEL = 12, 190
 """At the most, and the height of one in pixels."""
-MARKS, LETTERS = 5, 18
-"""Marks on an axis, about; and letters along it, above which they stand at a slant."""
+MARKS = 5
+"""On an axis, about."""
 DISTINCT = 12
 """Values of a whole number that are summarised one by one."""
 BINS, IN_A_BIN = 10, 8
 """Of all other ranges: the most bins, and the fewest trials in one."""
-JITTER, STROKE = 0.25, 0.32
-"""Of the distance between two choices: how far points are strewn, and half the length of the median's line."""
+STROKE = 0.32
+"""Half the length of the median's line, the distance between two choices being 1."""
 
 
 def prepare(record: Record) -> pd.DataFrame:
@@ -38,7 +38,7 @@ def prepare(record: Record) -> pd.DataFrame:
         behind it).
     """
     found = positions(record)
-    settings = varied(record, found)[:PANELS]
+    settings = varied(record)[:PANELS]
     if not settings:
         raise Missing("The trials differ in no setting.")
     return pd.concat([_rows(setting, found) for setting in settings], ignore_index=True)
@@ -62,12 +62,14 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     panels.update_layout(legend_y=1 + 30 / inner)
     panels.update_annotations(font_size=13)
     low, high = fence(frame.loc[frame["kind"] == "trial", "value"], record.maximize)
-    rng = np.random.default_rng(0)
+    rng, named = np.random.default_rng(0), set[str]()
     for place, (key, group) in enumerate(groups):
         setting, at = settings[str(key)], {"row": place // wide + 1, "col": place % wide + 1}
         points = _points(setting, group[group["kind"] == "trial"], low, high, rng)
         for trace in (points, _medians(setting, group[group["kind"] == "median"])):
-            panels.add_trace(trace.update(showlegend=place == 0), **at)
+            new = len(trace.x) > 0 and trace.name not in named
+            named |= {trace.name} if new else set()
+            panels.add_trace(trace.update(showlegend=new), **at)
         panels.update_xaxes(**axis(setting, MARKS), **at)
     free = (high - low or 1) * 0.06
     panels.update_yaxes(range=[low - free, high + free])
@@ -80,14 +82,13 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     trials = frame[frame["kind"] == "trial"]
     medians = frame[frame["kind"] == "median"].sort_values("value", ascending=not record.maximize, kind="stable")
     found = [
-        f"{key} {group['value'].iloc[0]:.4f} at {group['label'].iloc[0]} and {group['value'].iloc[-1]:.4f} at "
-        f"{group['label'].iloc[-1]}"
+        f"{key} {_median(group.iloc[0])} and {_median(group.iloc[-1])}"
         for key in frame["setting"].unique()
         if len(group := medians[medians["setting"] == key]) > 1
     ]
     low, high = fence(trials["value"], record.maximize)
     beyond = trials.loc[~trials["value"].between(low, high), "number"].nunique()
-    left = len(varied(record, positions(record))) - frame["setting"].nunique()
+    left = len(varied(record)) - frame["setting"].nunique()
     parts = (
         f"{trials['number'].nunique()} trials after epoch {record.comparable_epoch}.",
         f"Best and worst median of the {theme.label(record.metric)}: {'; '.join(found)}." if found else "",
@@ -97,23 +98,8 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     return " ".join(part for part in parts if part)
 
 
-def axis(setting: Setting, about: int = TICKS) -> dict:
-    """Plotly's words for a setting's axis with about so many marks."""
-    marks, texts = ticks(setting, about)
-    if setting.choices is not None:
-        slanting = {"tickangle": -30} if sum(map(len, texts)) > LETTERS else {}
-        return {"tickvals": marks, "ticktext": texts, "range": [-0.5, len(marks) - 0.5], **slanting}
-    ends = [math.log10(setting.low), math.log10(setting.high)] if setting.log else [setting.low, setting.high]
-    margin = (ends[1] - ends[0]) * 0.04
-    return {
-        "tickvals": marks, "ticktext": texts, "type": "log" if setting.log else "linear",
-        "range": [ends[0] - margin, ends[1] + margin],
-    }  # fmt: skip
-
-
-def jittered(setting: Setting, places: pd.Series, rng: np.random.Generator, by: float = JITTER) -> pd.Series:
-    """Choices strewn a little, so that points do not hide each other; ranges as they are."""
-    return places if setting.choices is None else places + rng.uniform(-by, by, len(places))
+def _median(row: pd.Series) -> str:
+    return f"{row['value']:.4f} at {row['label']} (n = {row['n']})"
 
 
 def _rows(setting: Setting, found: pd.DataFrame) -> pd.DataFrame:

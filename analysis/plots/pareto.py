@@ -32,7 +32,8 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         customdata=frame[["number", "epochs"]], hovertemplate=hover,
     )  # fmt: skip
     line = go.Scatter(
-        x=front["seconds"], y=front["value"], mode="lines+markers", name="nothing is both faster and better",
+        x=front["seconds"], y=front["value"], mode="lines+markers",
+        name="Pareto front: no trial is both faster and better",
         line={"color": theme.CATEGORIES[4], "shape": "hv", "width": 2}, marker={"size": 8},
         customdata=front[["number", "epochs"]], hovertemplate=hover,
     )  # fmt: skip
@@ -46,6 +47,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     front = frame[frame["front"]]
     first, last = front.iloc[0], front.iloc[-1]
     return (
-        f"{len(front)} of {len(frame)} trials are on the front: from {first['value']:.4f} in {first['seconds']:.3g} s "
-        f"(trial {first['number']}) to {last['value']:.4f} in {last['seconds']:.3g} s (trial {last['number']})."
+        f"{len(front)} of {len(frame)} trials are on the Pareto front, from {first['value']:.4f} in "
+        f"{first['seconds']:.3g} s (trial {first['number']}) to {last['value']:.4f} in {last['seconds']:.3g} s "
+        f"(trial {last['number']})."
     )

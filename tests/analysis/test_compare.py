@@ -101,7 +101,7 @@ def test_the_difference_of_two_searches_is_that_of_the_formula(both: list[Conten
     assert frame["difference"].tolist() == pytest.approx([np.mean([a - b for a, b in pairs])] * 2)
     # 96 images a batch more make it 0.6 * 0.0005 * 96 * (1 - 0.6 exp(-3 / 2)) worse, noise of 0.01 a run aside.
     assert frame["difference"][0] == pytest.approx(-0.02494, abs=0.025)
-    assert frame["n"].tolist() == ["3 pairs of one seed"] * 2
+    assert frame["n"].tolist() == ["3 pairs of runs with the same seed"] * 2
 
 
 def test_only_settings_that_differ_are_shown(both: list[Contender]):
@@ -158,7 +158,7 @@ def test_other_data_is_loud_and_has_no_verdict():
     other = contender("other", {1000: 0.1, 1001: 0.1, 1002: 0.2}, title="svhn", fingerprint="ba5")
     [warning] = tables.warnings([A, other])
     assert warning.startswith("NOT THE SAME DATA (digits, fingerprint f00: a; svhn, fingerprint ba5: other)")
-    assert tables.differences([A, other], "val_accuracy", True)["verdict"][0].startswith("does not compare")
+    assert tables.differences([A, other], "val_accuracy", True)["verdict"][0].startswith("not comparable")
     assert compare.sections([A, other])[0].items[0] == page.Prose(warning)
 
 
@@ -167,8 +167,8 @@ def test_another_validation_leaves_the_test_comparable():
     [warning] = tables.warnings([A, other])
     assert warning.startswith("NOT VALIDATED ON THE SAME IMAGES (0.1, split seed 0: a; 0.1, split seed 1: other)")
     verdicts = tables.differences([A, other], "val_accuracy", True)["verdict"]
-    assert verdicts[0] == "does not compare: validated on other images"
-    assert not verdicts[1].startswith("does not compare")
+    assert verdicts[0] == "not comparable, validated on other images"
+    assert not verdicts[1].startswith("not comparable")
 
 
 def test_what_was_selected_on_the_test_set_is_said():

@@ -23,7 +23,7 @@ from analysis import record as records
 from analysis.errors import Missing
 from analysis.explanation import grad_cam_sheet, own_pictures, saved_model, sheets, tiling
 from analysis.explanation.activations import feature_maps, grad_cam
-from analysis.explanation.predictions import Predictions, predictions, short
+from analysis.explanation.predictions import Predictions, predictions, short, weights
 from analysis.plots import class_accuracy, confusion
 from analysis.record import Record
 from trainables import folder, network
@@ -87,7 +87,7 @@ def test_an_unconfirmed_model_never_sees_the_test_set(trained, monkeypatch):
 
 def test_predictions_are_computed_once(trained, monkeypatch):
     first = predictions(trained)
-    monkeypatch.setattr(saved_model, "load", lambda record: pytest.fail("loaded again"))
+    monkeypatch.setattr(saved_model, "load", lambda *_: pytest.fail("loaded again"))
     assert predictions(trained) is first
     with pytest.raises(pytest.fail.Exception):
         predictions(replace(trained, data_dir=Path("elsewhere")))
@@ -130,6 +130,10 @@ def saved(place: Path, model: str = "lenet", *, seeds: tuple[int, ...] = (1000,)
     return replace(made, parent=parent, confirmations=runs, artifact=lambda run_id, _: Path(f"{run_id}.pt"))
 
 
+def loaded(record: Record) -> list[saved_model.SavedModel]:
+    return saved_model.load(record, weights(record))
+
+
 def changed(record: Record, **params: Any) -> None:
     """Write other hyperparameters beside the winner's weights."""
     path = record.artifact(record.winner["run_id"].iloc[0], "weights.pt")
@@ -138,14 +142,14 @@ def changed(record: Record, **params: Any) -> None:
 
 
 def test_the_models_come_by_seed_whatever_the_order_of_their_runs(tmp_path):
-    assert [model.seed for model in saved_model.load(saved(tmp_path, seeds=(1002, 1000, 1001)))] == [1000, 1001, 1002]
+    assert [model.seed for model in loaded(saved(tmp_path, seeds=(1002, 1000, 1001)))] == [1000, 1001, 1002]
 
 
 def test_images_that_have_moved_are_found_where_the_record_says(tmp_path):
     record = saved(tmp_path)
     (tmp_path / "data").rename(tmp_path / "moved")
     with pytest.raises(Missing, match="cannot be loaded: no folder .*--data-dir"):
-        saved_model.load(record)
+        loaded(record)
     moved = replace(record, data_dir=tmp_path / "moved")
     assert len(predictions(moved).labels) == 24
 
@@ -154,7 +158,7 @@ def test_other_images_than_it_was_trained_on_are_refused(tmp_path):
     record = saved(tmp_path)
     write_picture_folders(tmp_path / "other" / "mine", COLOURS, {"train": 10, "test": 6}, seed=1)
     with pytest.raises(Missing, match="other images"):
-        saved_model.load(replace(record, data_dir=tmp_path / "other"))
+        loaded(replace(record, data_dir=tmp_path / "other"))
 
 
 def test_weights_that_are_gone_damaged_or_do_not_fit_are_told_apart(tmp_path):
@@ -165,25 +169,25 @@ def test_weights_that_are_gone_damaged_or_do_not_fit_are_told_apart(tmp_path):
         raise Missing(f"{name} of run {run_id} is not there.")
 
     with pytest.raises(Missing, match="with seed 1000 are not in MLflow.*is not there"):
-        saved_model.load(replace(record, artifact=nothing))
+        loaded(replace(record, artifact=nothing))
     for params in ({"model": "fashionnet"}, {"model": "no_such"}, {"pooling": "none"}, {"lr": -1}):
         record = saved(tmp_path / str(params))
         changed(record, **params)
         with pytest.raises(Missing, match="do not fit"):
-            saved_model.load(record)
+            loaded(record)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(Missing, match="damaged"):
-        saved_model.load(replace(record, artifact=lambda run_id, name: path))
+        loaded(replace(record, artifact=lambda run_id, name: path))
 
 
 def test_a_fine_tuned_model_needs_neither_the_weights_it_began_from_nor_a_download(tmp_path):
     record = saved(tmp_path, "torchvision/squeezenet1_1")
     path = record.artifact(record.winner["run_id"].iloc[0], "weights.pt")
     content = torch.load(path, weights_only=True)
-    plain = saved_model.load(record)[0].network
+    plain = loaded(record)[0].network
     frozen = {f"model.{key}": value for key, value in content["model"].items()}
     torch.save({"params": content["params"] | {"weights": "gone.pt", "frozen": True}, "model": frozen}, path)
-    (model,) = saved_model.load(record)
+    (model,) = loaded(record)
     image = torch.rand(1, 3, 32, 32)
     assert torch.equal(model.network(image), plain(image))
 
@@ -209,9 +213,9 @@ def test_own_pictures_take_the_place_of_the_data_sets(tmp_path):
     Image.new("RGB", (300, 200), "red").save(own / "house.png")
     (own / "notes.txt").write_text("no picture")
     *_, cam, maps = explain.items(record, own)
-    assert cam.alt.startswith("1 images")
+    assert cam.alt.startswith("1 image,")
     assert "notes.txt" in cam.note
-    assert maps.alt.startswith("house.png")
+    assert maps.alt.startswith("On top house.png")
 
 
 # Own pictures
@@ -283,7 +287,7 @@ def test_accuracy_by_class_is_a_row_a_class_and_seed_the_best_first(given):
         ["c1", 1000, 2, 1, 0.75], ["c1", 1001, 2, 0.5, 0.75],
         ["c0", 1000, 4, 0.75, 0.625], ["c0", 1001, 4, 0.5, 0.625],
     ]  # fmt: skip
-    assert "75.0 % of class c1" in class_accuracy.describe(frame, None)
+    assert "c1 are classified best (75.0 % correctly)" in class_accuracy.describe(frame, None)
 
 
 def test_of_many_classes_the_ends_are_shown_and_that_is_said(given):
@@ -304,7 +308,7 @@ def test_the_confusion_matrix_counts_pairs_and_their_part_of_the_true_class(give
         ["c1", "c0", 1, 0.5], ["c1", "c1", 1, 0.5], ["c2", "c2", 1, 1],
     ]  # fmt: skip
     assert "57.1 % of these images" in confusion.describe(frame, None)
-    assert "50.0 % of class c1 (1 images) are taken for c0" in confusion.describe(frame, None)
+    assert "c1 is taken for c0 in 50.0 % of its images (1)" in confusion.describe(frame, None)
 
 
 def test_only_mistakes_are_coloured(given):
@@ -368,7 +372,7 @@ def test_the_surest_mistake_comes_first():
 
 def test_a_sheet_of_mistakes_is_cut_and_says_so():
     picture = sheets.mistakes(made([0] * 40, [1] * 40))
-    assert picture.note.startswith("24 of 40 mistakes")
+    assert picture.alt.startswith("24 of the 40 mistakes")
 
 
 def test_a_long_line_is_cut_to_its_tile():

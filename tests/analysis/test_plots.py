@@ -72,7 +72,10 @@ def test_the_best_so_far_rises_in_the_order_in_which_trials_ended():
     assert frame["best"].tolist() == [0.5, 0.5, 0.8, 0.8]
     assert frame["minutes"].tolist() == pytest.approx([2 / 60, 60 + 2 / 60, 120 + 4 / 60, 180 + 2 / 60])
     said = best_so_far.describe(frame, found)
-    assert "trial 2 with validation accuracy 0.8000, was the one that finished as number 3, after 2 h 00 min." in said
+    assert (
+        "trial 2 with validation accuracy 0.8000, was the one that finished as number 3, 2 h 00 min after the start."
+        in said
+    )
 
 
 def test_the_best_so_far_of_a_loss_falls():

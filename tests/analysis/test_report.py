@@ -69,9 +69,9 @@ def test_a_search_without_saved_weights_says_so_and_the_rest_is_there(written):
 
 def test_the_facts_are_those_of_the_record(made_record):
     facts = searched.facts(made_record).set_index("what")["value"]
-    assert facts["trials"] == "36 of up to 36, of up to 9 epochs"
-    assert facts["early stopping"] == "ASHA, compared after epochs 1, 3"
-    assert facts["confirmation"] == "best 2, 3 fresh seeds each"
+    assert facts["trials"] == "36 of at most 36, each of at most 9 epochs"
+    assert facts["trials stopped early"] == "by ASHA, which compared trials after epochs 1, 3"
+    assert facts["confirmation"] == "the best 2, each retrained on 3 fresh seeds"
     assert facts["code"] == "commit c0ffee012345"
     assert facts["validated on"] == "10 % of the training images, set aside"
     assert facts["search"] == f"{made_record.id} of experiment made, finished"
@@ -92,8 +92,8 @@ def test_every_trial_is_counted_with_its_end_and_the_reason():
     later = {**trial([0.1, 0.1], "stopped"), "reason": "at rung 2"}
     failed = {**trial([], "failed"), "reason": "out of memory"}
     found = by_hand([trial([0.1]), stopped, stopped, later, failed, trial([], "running")])
-    assert searched.outcomes(found)[["outcome", "trials", "why", "numbers"]].to_numpy().tolist() == [
-        ["completed", 1, "trained to the last epoch, or until early stopping", "0"],
+    assert searched.outcomes(found)[["outcome", "trials", "why", "which trials"]].to_numpy().tolist() == [
+        ["completed", 1, "trained to its end", "0"],
         ["stopped", 2, "at rung 1", "1, 2"],
         ["stopped", 1, "at rung 2", "3"],
         ["failed", 1, "out of memory", "4"],
@@ -112,8 +112,8 @@ def test_the_verdict_gives_mean_spread_n_and_the_distance_to_the_runner_up():
     runs = confirmation(1, [0.5, 0.6, 0.7], [0.4, 0.5, 0.6]) + confirmation(2, [0.3, 0.4, 0.5], [0.8, 0.8, 0.8])
     found = by_hand([trial([0.9], lr=0.1)], [LR], confirmations=runs)
     said = leaderboard.verdict(found)
-    assert said.startswith("Trial 1 won: validation accuracy 60.00 ± 10.00 % (n = 3), test accuracy 50.00 ± 10.00 %.")
-    assert "Against the runner-up, trial 2: +20.00 percentage points" in said
+    assert said.startswith("Trial 1 won: validation accuracy 60.00 ± 10.00 %, test accuracy 50.00 ± 10.00 % (mean ± ")
+    assert "of 3 runs on fresh seeds). Its validation accuracy less that of the runner-up, trial 2: +20.00 per" in said
     frame = leaderboard.confirmation(found)
     assert frame["trial"].tolist() == [1, 2], "by the objective, not by the test set"
     assert frame["val_accuracy_mean"].tolist() == pytest.approx([0.6, 0.4])

@@ -10,7 +10,7 @@ import pytest
 from by_hand import record, trial
 
 import analysis.record
-from analysis import importance
+from analysis import importance, scales, stills
 from analysis.errors import Missing
 from analysis.plots import contour, marginals, parallel
 from analysis.plots import importance as importance_plot
@@ -95,7 +95,7 @@ def test_a_conditional_setting_counts_over_the_trials_that_have_it():
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (drawn(by_lr, 19), "Trials that reached epoch 1: 19, and 20 are needed"),
+        (drawn(by_lr, 19), "Trials that reached epoch 1: 19. To tell which settings mattered takes 20"),
         (drawn(by_lr, space=(LR,)), "Only lr was varied"),
         (drawn(by_lr, space=(LR, {"key": "model", "choices": ["lenet", "mlp"]})), "Only lr was varied"),
         (drawn(by_lr, space=()), "No setting was varied"),
@@ -140,7 +140,7 @@ def test_overlapping_intervals_leave_the_order_open():
 )
 def test_choices_come_back_from_what_mlflow_kept(choices, logged, places):
     found = record([trial([0.1 * i], x=value) for i, value in enumerate(logged)], [{"key": "x", "choices": choices}])
-    assert importance.positions(found)["params.x"].tolist() == places
+    assert scales.positions(found)["params.x"].tolist() == places
 
 
 def test_a_default_where_the_condition_is_not_met_is_no_value():
@@ -149,7 +149,7 @@ def test_a_default_where_the_condition_is_not_met_is_no_value():
         {"key": "decay", "choices": ["often", "seldom"], "when": {"schedule": ["step"]}},
         {"key": "interval", "low": 2, "high": 9, "integer": True, "when": {"decay": ["often"]}},
     ]
-    found = importance.positions(record([
+    found = scales.positions(record([
         trial([0.1], schedule="step", decay="often", interval=3),
         trial([0.2], schedule="step", decay="often", interval=9),
         trial([0.3], schedule="step", decay="seldom", interval=1),
@@ -162,7 +162,7 @@ def test_a_default_where_the_condition_is_not_met_is_no_value():
 def test_trials_are_compared_after_the_same_epoch_and_diverged_ones_are_the_worst():
     good = [trial([0.5, 0.1], lr=1e-3 + i / 1e5) for i in range(19)]
     ends = [trial([math.nan], "diverged", lr=0.1), trial([0.3], "stopped", lr=0.01)]
-    found = importance.positions(record(good + ends, [LR], rungs=[1]))
+    found = scales.positions(record(good + ends, [LR], rungs=[1]))
     assert found["value"].tolist() == [0.5] * 19 + [0.3, 0.3]
 
 
@@ -178,7 +178,7 @@ def test_medians_of_choices_and_of_few_whole_numbers_are_one_a_value():
         ["x", "a", 5, 3], ["x", "b", 3, 2], ["n", "2", 3, 2], ["n", "3", 4, 3],
     ]  # fmt: skip
     text = marginals.describe(marginals.prepare(found), found)
-    assert "x 5.0000 at a and 3.0000 at b; n 4.0000 at 3 and 3.0000 at 2" in text
+    assert "x 5.0000 at a (n = 3) and 3.0000 at b (n = 2); n 4.0000 at 3 (n = 3) and 3.0000 at 2 (n = 2)" in text
 
 
 def test_medians_of_a_range_are_of_equally_many_trials():
@@ -230,7 +230,7 @@ def test_panels_have_log_axes_and_points_strewn_the_same_way_each_time():
         frame["setting"].unique().tolist().index("optimizer")
     ]
     places = frame.query("kind == 'trial' and setting == 'optimizer'")["x"]
-    assert 0 < np.abs(strips.x - places).max() <= marginals.JITTER
+    assert 0 < np.abs(strips.x - places).max() <= scales.JITTER
 
 
 @pytest.mark.parametrize(("maximize", "symbol", "edge"), [(True, "triangle-down", 5), (False, "triangle-up", 24)])
@@ -239,7 +239,7 @@ def test_a_value_far_out_on_the_bad_side_does_not_squeeze_the_rest(maximize, sym
     values = [10, *range(10, 20), *range(10, 20)]
     values[0] = -1000 if maximize else 1000
     found = record([trial([v], weight_decay=i / 21) for i, v in enumerate(values)], [DECAY], maximize=maximize)
-    low, high = parallel.fence(pd.Series(values), maximize)
+    low, high = scales.fence(pd.Series(values), maximize)
     assert (low, high) == ((12 - 15, 19) if maximize else (10, 17 + 15))
     frame = marginals.prepare(found)
     figure = marginals.draw(frame, found)
@@ -270,7 +270,7 @@ def test_a_value_far_out_on_the_bad_side_does_not_squeeze_the_rest(maximize, sym
     ],
 )
 def test_marks_are_round_and_plain(entry, texts):
-    assert parallel.ticks(Setting(key="x", when={}, **entry))[1] == texts
+    assert scales.ticks(Setting(key="x", when={}, **entry))[1] == texts
 
 
 # Parallel coordinates
@@ -304,6 +304,14 @@ def test_lines_pass_the_settings_on_their_scales_and_the_objective_last():
     for dimension in lines.dimensions:
         assert dimension.range[0] <= min(dimension["values"])
         assert max(dimension["values"]) <= dimension.range[1]
+    *drawn, axes, marks = stills.flat(parallel.draw(frame, found)).data
+    best = drawn[-1]
+    assert len(axes.x) == 3 * len(lines.dimensions)
+    assert len(best.x) == len(lines.dimensions) + 1, "the best trial alone, and a gap"
+    for i, dimension in enumerate(lines.dimensions):
+        free = dimension.range[1] - dimension.range[0]
+        assert best.y[i] == pytest.approx((dimension["values"][3] - dimension.range[0]) / free)
+    assert "sgd –" in marks.text
 
 
 def test_the_best_tenth_is_told():
@@ -313,7 +321,7 @@ def test_the_best_tenth_is_told():
     text = parallel.describe(parallel.prepare(found), found)
     assert "The best tenth (3) have validation accuracy 0.2700 to 0.2900" in text
     assert "lr 0.01 to 0.05" in text
-    assert "optimizer adam in 2" in text
+    assert "optimizer adam (2 of 3)" in text
 
 
 # Contour
@@ -345,7 +353,7 @@ def test_no_surface_over_words():
     assert set(frame["kind"]) == {"trial"}
     assert frame["optimizer"].tolist() == found.trials["params.optimizer"].tolist()
     assert [trace.type for trace in contour.draw(frame, found).data] == ["scatter"]
-    assert "No surface is fitted: a setting is no number." in contour.describe(frame, found)
+    assert "No surface is fitted: one of the settings is not a number." in contour.describe(frame, found)
 
 
 def test_no_surface_over_few_trials():

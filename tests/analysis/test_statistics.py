@@ -41,7 +41,7 @@ def test_runs_without_a_partner_are_left_out_and_counted():
     found = difference(series({0: 0.5, 1: 0.6, 2: 99}), series({0: 0.4, 1: 0.4, 5: -99, 6: -99}))
     assert found.mean == pytest.approx(0.15)
     assert (found.sizes, found.left_out) == ((2, 2), 3)
-    assert "3 left out" in found.n
+    assert "3 runs left out" in found.n
 
 
 def test_one_shared_seed_is_no_match():
@@ -69,8 +69,8 @@ def test_nothing_to_compare(empty):
 @pytest.mark.parametrize(
     ("a", "b", "verdict"),
     [
-        ({0: 0.9}, {0: 0.8}, "one run each: no interval"),
-        ({0: 0.9}, {1: 0.8, 2: 0.7}, "one run on a side: no interval"),
+        ({0: 0.9}, {0: 0.8}, "no interval from one run each"),
+        ({0: 0.9}, {1: 0.8, 2: 0.7}, "no interval with one run on a side"),
     ],
 )
 def test_one_run_has_no_interval(a, b, verdict):
@@ -85,7 +85,7 @@ def test_runs_without_spread_are_not_certain(seeds):
     found = difference(series(dict.fromkeys((0, 1, 2), 0.8)), series(dict.fromkeys(seeds, 0.7)))
     assert found.t == pytest.approx((0.1, 0.1))
     assert found.bootstrap == pytest.approx((0.1, 0.1))
-    assert found.verdict().startswith("not certain: better by the same")
+    assert found.verdict().startswith("not certain, better by the same")
 
 
 @pytest.mark.parametrize("seeds", [(0, 1, 2), (5, 6, 7)], ids=["paired", "not paired"])
@@ -102,13 +102,13 @@ def made(bootstrap: tuple[float, float], t: tuple[float, float]) -> Difference:
 @pytest.mark.parametrize(
     ("bootstrap", "t", "maximize", "verdict"),
     [
-        ((1, 3), (0.5, 3.5), True, "better: both intervals exclude zero"),
-        ((1, 3), (0.5, 3.5), False, "worse: both intervals exclude zero"),
-        ((-3, -1), (-3.5, -0.5), True, "worse: both intervals exclude zero"),
-        ((-3, -1), (-3.5, -0.5), False, "better: both intervals exclude zero"),
-        ((1, 3), (-1, 5), True, "not certain: the t interval includes zero"),
-        ((0, 3), (0.5, 3), True, "not certain: the bootstrap interval includes zero"),
-        ((-1, 3), (-2, 4), True, "not certain: both intervals include zero"),
+        ((1, 3), (0.5, 3.5), True, "better, both intervals exclude zero"),
+        ((1, 3), (0.5, 3.5), False, "worse, both intervals exclude zero"),
+        ((-3, -1), (-3.5, -0.5), True, "worse, both intervals exclude zero"),
+        ((-3, -1), (-3.5, -0.5), False, "better, both intervals exclude zero"),
+        ((1, 3), (-1, 5), True, "not certain, the t interval includes zero"),
+        ((0, 3), (0.5, 3), True, "not certain, the bootstrap interval includes zero"),
+        ((-1, 3), (-2, 4), True, "not certain, both intervals include zero"),
     ],
 )
 def test_verdicts(bootstrap, t, maximize, verdict):
@@ -118,8 +118,8 @@ def test_verdicts(bootstrap, t, maximize, verdict):
 def test_a_difference_in_words():
     found = made((0.01, 0.03), (-0.012, 0.052))
     assert found.describe("val_accuracy", True) == (
-        "+2.00 percentage points (95 % t interval -1.20 to +5.20, bootstrap +1.00 to +3.00), 3 pairs of one seed; "
-        "not certain: the t interval includes zero."
+        "+2.00 percentage points (95 % t interval -1.20 to +5.20, bootstrap +1.00 to +3.00), 3 pairs of runs with the "
+        "same seed: not certain, the t interval includes zero."
     )
     assert found.describe("val_loss", False).startswith("+0.0200 (95 % t interval -0.0120 to +0.0520")
 

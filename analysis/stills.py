@@ -1,0 +1,74 @@
+"""The figures of a page as PNG files for papers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+import plotly.io
+
+from analysis.errors import Missing
+
+WIDTH, SCALE = 900, 2
+
+
+def draw(figures: Mapping[str, go.Figure], folder: Path) -> None:
+    """Draw all at once, on white: a browser is started once.
+
+    Raises:
+        Missing: they could not be drawn.
+    """
+    still = [flat(figure).update_layout(paper_bgcolor="white") for figure in figures.values()]
+    paths = [folder / f"{name}.png" for name in figures]
+    try:
+        plotly.io.write_images(still, paths, width=WIDTH, height=[f.layout.height for f in still], scale=SCALE)
+    except Exception as error:  # kaleido's browser can fail in many ways, or not be there
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise Missing(
+            f"The figures could not be drawn as PNG files ({reason}): kaleido needs Chrome or Chromium on this "
+            "machine; install one (or run plotly_get_chrome), or give --no-png."
+        ) from error
+
+
+def flat(figure: go.Figure) -> go.Figure:
+    """A copy, parallel coordinates as plain lines: WebGL without a graphics card takes half a minute for 500 trials."""
+    if not any(isinstance(trace, go.Parcoords) for trace in figure.data):
+        return go.Figure(figure)
+    dimensions, scale = figure.data[0].dimensions, figure.layout.coloraxis
+    heights = np.array([(np.array(d["values"]) - d.range[0]) / (d.range[1] - d.range[0]) for d in dimensions])
+    shade = (np.array(figure.data[0].line.color) - scale.cmin) / ((scale.cmax - scale.cmin) or 1)
+    shade = np.clip(1 - shade if scale.reversescale else shade, 0, 1)
+    lines = []
+    for step, (_, colour) in enumerate(scale.colorscale):  # the better, the later, and on top
+        mine = heights[:, np.round(shade * (len(scale.colorscale) - 1)) == step]
+        y = np.vstack([mine, np.full(mine.shape[1], np.nan)]).T.ravel()
+        x = np.tile([*range(len(dimensions)), np.nan], mine.shape[1])
+        lines.append(go.Scatter(x=x, y=y, mode="lines", line={"color": colour, "width": 1}))
+    axes, marks = _axes(dimensions)
+    made = go.Figure([*lines, axes, marks], figure.layout).update_layout(showlegend=False)
+    for i, dimension in enumerate(dimensions):
+        made.add_annotation(
+            text=dimension.label, x=i, y=1.01, yref="paper", yanchor="bottom", showarrow=False,
+            textangle=figure.data[0].labelangle,
+        )  # fmt: skip
+    made.update_xaxes(visible=False, range=[-0.5, len(dimensions) - 0.6])
+    return made.update_yaxes(visible=False, range=[0, 1])
+
+
+def _axes(dimensions: Sequence[go.parcoords.Dimension]) -> tuple[go.Scatter, go.Scatter]:
+    """The axes' lines, and the texts of their marks."""
+    lines = go.Scatter(
+        x=[x for i in range(len(dimensions)) for x in (i, i, None)], y=[0, 1, None] * len(dimensions), mode="lines",
+        line={"color": "#24292f", "width": 1.5},
+    )  # fmt: skip
+    marks = [
+        (i, (at - d.range[0]) / (d.range[1] - d.range[0]), text)
+        for i, d in enumerate(dimensions)
+        for at, text in zip(d.tickvals, d.ticktext, strict=True)
+        if d.range[0] <= at <= d.range[1]
+    ]
+    x, y, texts = zip(*marks, strict=True)
+    return lines, go.Scatter(
+        x=x, y=y, text=[f"{text} –" for text in texts], mode="text", textposition="middle left",
+        textfont={"shadow": ", ".join(["0 0 2px white"] * 4)},
+    )  # fmt: skip
