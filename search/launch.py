@@ -1,7 +1,6 @@
 """From options to a finished search: check everything, then search, confirm, publish, sum up."""
 
 import argparse
-import shlex
 from collections.abc import Generator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from search import confirm, description, dry_run, fitting, provenance, summary, 
 from search.checks import checked
 from search.command_line import heed_allow_code
 from search.dataset import DataSource
+from search.ending import Ending
 from search.engine import Engine
 from search.errors import Problem, UserError
 from search.folders import SPEC, SearchFolder, unwritable
@@ -29,9 +29,6 @@ from search.tracking import Tracker
 from search.tracking_server import TrackingUnreachable
 from trainables.data import ImageData
 from trainables.redaction import redact
-
-PATIENCE = 60.0
-"""Seconds that the end of a search waits for the tracking server."""
 
 
 def launch(options: argparse.Namespace, console: Console) -> int:
@@ -107,8 +104,7 @@ class _Launch:
             self.console.print(f"[red]The search broke off: {escape(broken)}[/]")
         if phases.halted:
             self.console.print(f"[red]The search was ended: {escape(phases.halted)}[/]")
-        sent = self._publish(tracker, "FINISHED" if finished else "KILLED")
-        self._commands(uri, finished, sent, self._report(tracker) if sent else None)
+        Ending(spec, self.source, self.folder, self.console, self.options, tracker).close(finished)
         journal.close()
         if interrupted() or phases.halted:
             return 130
@@ -194,75 +190,6 @@ class _Launch:
     def _progress(self, phase: Phase, total: int) -> Progress:
         return Progress(self.console, self.spec, self.journal, phase, total, self.engine.concurrent, self.source.title)
 
-    def _publish(self, tracker: Tracker, status: str) -> bool:
-        """Send what is left; whether all has been sent."""
-        from search.publish import publish
-
-        try:
-            self._drain(tracker)
-            publish(tracker, self.spec, self.journal, self.source, self.folder.path, status)
-        except KeyboardInterrupt:
-            self._not_sent("Ctrl-C")
-        except Exception as error:  # whatever a server can answer with; the search's result must still be shown
-            self._not_sent(redact(f"{error}"))
-        else:
-            return True
-        return False
-
-    def _drain(self, tracker: Tracker) -> None:
-        """Send what is left, for as long as some of it gets through.
-
-        Raises:
-            ConnectionError: not all did.
-        """
-        with self.console.status("sending the record") as status:
-
-            def show(left: int) -> None:
-                why = f", {escape(tracker.error)}" if tracker.error else ""
-                status.update(f"sending the record: {left:,} events left{why}; Ctrl-C leaves them for --resume")
-
-            if not tracker.close(PATIENCE, show):
-                raise ConnectionError(tracker.error or f"it has not answered for {PATIENCE:.0f} s")
-
-    def _not_sent(self, why: str) -> None:
-        left_out = ["the model is not registered"] if self.spec.tracking.register_as else []
-        left_out += ["the report is not made"] if self.options.report else []
-        until = f" Until then {' and '.join(left_out)}." if left_out else ""
-        self.console.print(
-            f"[red]Not all was sent to the tracking server: {escape(why)}.[/] "
-            f"It is kept in {escape(str(self.folder.path))}, and sent by --resume.{until}",
-            soft_wrap=True,
-        )
-
-    def _report(self, tracker: Tracker) -> Path | None:
-        """The report's page, if there is something to report."""
-        if not self.options.report or not any(r.epochs for r in self.journal.records.values()):
-            return None
-        from search.publish import attach_report
-
-        try:
-            with self.console.status("making the report"):
-                return attach_report(tracker, self.folder, self.options.data_dir)
-        except Exception as error:  # of a plot, a model or the server: the search's result is there all the same
-            self.console.print(
-                f"[red]The report could not be made: {escape(redact(str(error)))}.[/] "
-                f"To try again: python -m analysis.report {self.folder.id}"
-            )
-            return None
-
-    def _commands(self, uri: str, finished: bool, sent: bool, page: Path | None) -> None:
-        def print_command(what: str, command: str) -> None:
-            self.console.print(f"  {what:<18} [bold]{escape(command)}[/]", soft_wrap=True)
-
-        self.console.print()
-        if not (finished and sent):
-            what = "send the record" if finished else "go on with it"
-            print_command(what, resume_command(self.options, self.folder.id))
-        if page is not None:
-            print_command("read the report", shlex.quote(str(page)))
-        print_command("compare the runs", _ui_command(uri))
-        print_command("see the study", shlex.join(["optuna-dashboard", str(self.folder.study)]))
-
     def _tags(self) -> dict[str, str]:
         tags = {
             "search.id": self.folder.id,
@@ -281,30 +208,6 @@ class _Launch:
 def experiment(spec: Spec, source: DataSource) -> str:
     """The MLflow experiment: the spec's name; runs on a substitute have one of their own."""
     return f"{spec.name}-SUBSTITUTE-{source.name}" if source.substitute_for else spec.name
-
-
-def _ui_command(uri: str) -> str:
-    if uri == tracking_server.resolve_uri(tracking_server.DEFAULT_URI):
-        return "mlflow ui"  # looks for that file in this folder
-    if tracking_server.is_server(uri):
-        return redact(uri)
-    return shlex.join(["mlflow", "ui", "--backend-store-uri", uri])
-
-
-def resume_command(options: argparse.Namespace, id: str) -> str:
-    """The command that goes on with a search; a password in it is left out."""
-    spec = str(options.spec)
-    parts = ["python", "-m", "search.run", f"./{spec}" if spec.startswith("-") else spec]
-    for override in map(redact, options.set):
-        parts += [f"--set={override}"] if override.startswith("-") else ["--set", override]
-    for flag, value, default in (("--results", options.results, "results"), ("--address", options.address, None)):
-        if value is not None and str(value) != default:
-            parts += [flag, str(value)]
-    parts += ["--data-dir", str(options.data_dir)] if str(options.data_dir) != "data" else []
-    parts += ["--allow-code"] if options.allow_code else []
-    parts += ["--in-process"] if options.in_process else []
-    parts += [] if options.report else ["--no-report"]
-    return shlex.join([*parts, "--resume", id])
 
 
 def _checked(spec: Spec, options: argparse.Namespace, console: Console) -> tuple[DataSource, ImageData]:

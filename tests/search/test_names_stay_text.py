@@ -9,7 +9,7 @@ import pytest
 from conftest import write_picture_folders, write_spec
 from rich.console import Console
 
-from search import dry_run, launch
+from search import dry_run, ending
 from search.errors import Problem, UserError, one_line
 from search.folders import _earlier
 from search.run import main
@@ -145,25 +145,20 @@ def test_values_are_no_markup_on_the_terminal(tmp_path):
 
 
 def test_commands_that_are_shown_can_be_pasted(tmp_path):
-    text = io.StringIO()
-    folder = tmp_path / "a b; touch [red] $(x)'"
-    made = SimpleNamespace(
-        console=Console(file=text, width=500),
-        folder=SimpleNamespace(id="20260101-000000-aaaa", study=folder / "study.log"),
-        options=SimpleNamespace(
-            spec=Path("-x y.yaml"), set=["space.lr=$(touch x)"], results=folder, address=None, data_dir=Path("d e"),
-            in_process=False, report=True, allow_code=False,
-        ),
+    place = tmp_path / "a b; touch [red] $(x)'"
+    folder = SimpleNamespace(id="20260101-000000-aaaa", study=place / "study.log")
+    options = SimpleNamespace(
+        spec=Path("-x y.yaml"), set=["space.lr=$(touch x)"], results=place, address=None, data_dir=Path("d e"),
+        in_process=False, report=True, allow_code=False,
     )  # fmt: skip
-    launch._Launch._commands(made, f"sqlite:///{folder}/m.db", False, folder / "index.html")
-    commands = [line.split("  ")[-1].strip() for line in text.getvalue().splitlines() if line.strip()]
-    resumed, page, ui, dashboard = (shlex.split(command) for command in [commands[0], *commands[1:]])
+    shown = ending.commands(options, folder, f"sqlite:///{place}/m.db", False, False, place / "index.html")
+    resumed, page, ui, dashboard = (shlex.split(command) for _, command in shown)
     assert resumed[:4] == ["python", "-m", "search.run", "./-x y.yaml"]
     assert "space.lr=$(touch x)" in resumed
-    assert str(folder) in resumed
-    assert page == [str(folder / "index.html")]
-    assert ui == ["mlflow", "ui", "--backend-store-uri", f"sqlite:///{folder}/m.db"]
-    assert dashboard == ["optuna-dashboard", str(folder / "study.log")]
+    assert str(place) in resumed
+    assert page == [str(place / "index.html")]
+    assert ui == ["mlflow", "ui", "--backend-store-uri", f"sqlite:///{place}/m.db"]
+    assert dashboard == ["optuna-dashboard", str(place / "study.log")]
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[2J", "\0", "\ud800", "\u2028", "x" * 10_000])

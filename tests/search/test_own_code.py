@@ -10,8 +10,8 @@ import pytest
 from conftest import PROJECT, write_spec
 
 from search import lr_range
+from search.ending import resume_command
 from search.errors import UserError
-from search.launch import resume_command
 from search.run import main
 from search.spec import load
 from trainables import data_set, network, own_code

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import write_spec
-from test_ray_search import Search
+from searches import Search
 
 from search import tuner
 from search.journal import read
@@ -34,13 +34,15 @@ def test_a_trial_goes_on_with_fewer_images_where_its_worker_was_killed_for_memor
     path.write_text("".join(f"Failure # {n} (occurred at noon)\n{error}\n" for n, error in enumerate(errors, 1)))
     trial = SimpleNamespace(error_file=str(path), num_failures=len(errors), config={"id": "t0", "images_a_pass": 16})
     phases = Phases()
-    tuner._Failures(phases).on_trial_recover(1, [trial], trial)
+    tuner._Failures(phases, lambda: False).on_trial_recover(1, [trial], trial)
     assert trial.config["images_a_pass"] == (8 if halved else 16)
     assert phases.halved == (["t0"] if halved else [])
-    tuner._Failures(phases).on_trial_error(1, [trial], trial)
+    tuner._Failures(phases, lambda: False).on_trial_error(1, [trial], trial)
     (reason,) = phases.failed
     assert reason.startswith("The trial's worker died")
     assert ("killed for memory" in reason) is halved
+    tuner._Failures(phases, lambda: True).on_trial_error(1, [trial], trial)
+    assert len(phases.failed) == 1, "where Ray itself has died it is no fault of the trial"
 
 
 @pytest.mark.ray

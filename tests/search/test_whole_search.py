@@ -119,10 +119,10 @@ def unlucky(monkeypatch: pytest.MonkeyPatch):
     """Training fails in every trial with a batch size of 64."""
     original = trainables.train.train_step
 
-    def step(config, state, images, labels):
+    def step(config, state, images, labels, *others):
         if len(labels) == 64:
             raise RuntimeError("no luck")
-        return original(config, state, images, labels)
+        return original(config, state, images, labels, *others)
 
     monkeypatch.setattr(trainables.train, "train_step", step)
 
