@@ -218,6 +218,13 @@ def _record(client: MlflowClient, uri: str, frames: runs.Frames, name: str) -> R
     if len(parents) > 1:
         others = ", ".join(run.data.tags["search.id"] for run in parents[1:])
         notes.append(f"The experiment holds {len(parents)} searches: this is the latest. The others: {others}.")
+    outside, trials = trials[trials["outside"]], trials[~trials["outside"]]
+    if len(outside):
+        left = ", ".join(map(str, sorted(outside["number"].unique())))
+        notes.append(
+            f"The search space was changed when the search was resumed. These trials do not fit it any more and are "
+            f"left out of everything below: {left}. The others taught the sampler from then on too."
+        )
     if frames.ignored:
         notes.append(f"{frames.ignored} runs of other programs in the same experiment were left out.")
     return Record(
@@ -227,7 +234,7 @@ def _record(client: MlflowClient, uri: str, frames: runs.Frames, name: str) -> R
         spec=spec,
         trials=trials[trials["phase"] == "search"].reset_index(drop=True),
         confirmations=trials[trials["phase"] == "confirm"].reset_index(drop=True),
-        curves=frames.curves[frames.curves["search"] == id].reset_index(drop=True),
+        curves=frames.curves[frames.curves["run_id"].isin(trials["run_id"])].reset_index(drop=True),
         tracking_uri=uri,
         artifact=artifact,
         notes=tuple(notes),

@@ -159,6 +159,7 @@ def _row(run: Run, epochs: int) -> dict[str, object]:
         "number": int(tags["search.trial_number"]),
         "phase": tags["phase"],
         "seed": int(tags["seed"]),
+        "outside": tags.get("search.outside") == "true",
         "outcome": tags.get("outcome", "running"),
         "reason": tags.get("reason", ""),
         "started": info.start_time / 1000,

@@ -125,3 +125,28 @@ def _is_worker(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
         return any(name in "".join(process.cmdline()[:1]) for name in ("TuneTrial", "ResourceTrainable"))
     return False
+
+
+def assert_whole(search: Search, experiment: str, trials: int, epochs: int, folder: Path) -> None:
+    """After whatever happened: every trial complete once everywhere, each with the curve of an undisturbed one."""
+    records = search.records()
+    assert len(records) == trials
+    assert {r.outcome for r in records.values()} == {"completed"}
+    assert all(sorted(r.epochs) == list(range(1, epochs + 1)) for r in records.values())
+    events = [event for event, _ in read(search.state / "journal.jsonl")]
+    told = [(event["id"], event["metrics"]["epoch"]) for event in events if event["event"] == "epoch"]
+    assert len(told) == len(set(told)), "an epoch was taken twice"
+    study = search.study()
+    assert [t.state.name for t in study.trials] == ["COMPLETE"] * trials
+    assert all(sorted(t.intermediate_values) == list(range(1, epochs + 1)) for t in study.trials)
+    parents, runs = search.runs(experiment)
+    assert len(parents) == 1
+    assert sorted(r.data.tags["search.trial_id"] for r in runs) == sorted(records)
+    assert {r.info.status for r in parents + runs} == {"FINISHED"}
+    client = MlflowClient(search.uri)
+    for run in runs:
+        record = records[run.data.tags["search.trial_id"]]
+        history = client.get_metric_history(run.info.run_id, "val_loss")
+        assert [(m.step, m.value) for m in history] == [(e, m["val_loss"]) for e, m in sorted(record.epochs.items())]
+    for record in records.values():
+        assert curve(record) == undisturbed(search, record, folder), record.id

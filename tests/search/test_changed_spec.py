@@ -9,6 +9,7 @@ import pytest
 from conftest import write_spec
 from optuna.trial import TrialState
 
+from analysis.record import load
 from search import fitting, run
 from search.journal import Journal, TrialRecord
 from search.outcomes import Outcome
@@ -246,7 +247,12 @@ def test_a_search_goes_on_in_a_narrowed_space_and_says_which_trials_it_kept(tmp_
     assert len([r for r in after.of("search") if not r.outside]) == 4
     assert all(after.records[id].epochs == record.epochs for id, record in before.records.items())
     assert {r.params["batch_size"] for r in after.of("confirm")} == {32}
+    report = load("mine")
+    assert set(report.trials["number"]) == {r.number for r in after.of("search") if not r.outside}
+    assert set(report.curves["trial"]) == {r.id for r in after.records.values() if not r.outside}
+    assert any(f"left out of everything below: {', '.join(left)}." in note for note in report.notes)
     assert run.main([*command, "--resume"]) == 0, "and back again"
     assert "left out" not in capsys.readouterr().out
     back = Journal(path)
     assert not any(r.outside for r in back.records.values())
+    assert set(load("mine").trials["number"]) == {r.number for r in back.of("search")}

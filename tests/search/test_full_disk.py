@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import write_spec
-from test_ray_search import Search
+from searches import Search
 
 from search import run
 from search.journal import Journal

@@ -251,7 +251,11 @@ def test_the_journal_holds_what_was_run_on_what(pictures, tmp_path: Path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_search_cleanly_and_it_can_be_gone_on_with(number: signal.Signals, pictures, tmp_path: Path):
     spec = write_spec(
-        tmp_path / "mine.yaml", data=pictures, budget={"trials": 2}, scheduler={"name": "none", "max_epochs": 40}
+        tmp_path / "mine.yaml",
+        data=pictures,
+        space={"lr": {"loguniform": [1e-4, 1e-2]}, "batch_size": 32},
+        budget={"trials": 2},
+        scheduler={"name": "none", "max_epochs": 40},
     )
     command = [sys.executable, "-m", "search.run", str(spec), "--in-process", "--no-report"]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
