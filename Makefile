@@ -24,7 +24,7 @@ $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet uv==$(UV_VERSION)
-	.venv/bin/uv pip install --quiet --python .venv/bin/python --requirement requirements.txt
+	.venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --requirement requirements.txt
 	@touch $(READY)
 
 lock: $(READY)  ## after a change to the dependencies in pyproject.toml

@@ -8,7 +8,7 @@ from analysis.record import Record, Setting
 MEANING = {
     "completed": "trained to its end",
     "stopped": "by ASHA, at a rung",
-    "diverged": "the loss was no longer a finite number",
+    "diverged": "nothing more could be learned",
     "failed": "by an error",
     "interrupted": "the search ended before it did",
     "running": "not ended when this page was made",
