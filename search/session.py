@@ -19,6 +19,7 @@ from search.schedulers import Asha
 from search.trial import Task
 from trainables import own_code
 from trainables.config import FIELDS, TrainConfig
+from trainables.redaction import redact
 
 NETWORK = ("model", "resize", "precision")
 """The hyperparameters that, with the model's options, say how much memory an image takes."""
@@ -186,6 +187,7 @@ class Session:
         """A trial's code raised, or its worker died too often. The whole error goes to a file."""
         if id not in self.running:
             return
+        error = redact(error)
         path = self.setting.folder / "errors" / f"{id}.txt"
         path.parent.mkdir(exist_ok=True)
         path.write_text(error)

@@ -26,6 +26,7 @@ from search.sections import (
 from search.space import Space
 from trainables import folder
 from trainables.config import FIELDS
+from trainables.redaction import redact
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 LONGEST_NAME = 100
@@ -76,9 +77,8 @@ class Spec(Section):
     @property
     def hash(self) -> str:
         """Digest of the content: equal for equal searches."""
-        return hashlib.blake2b(
-            json.dumps(self.content, sort_keys=True, default=str).encode(), digest_size=6
-        ).hexdigest()
+        content = redact(json.dumps(self.content, sort_keys=True, default=str))
+        return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
 
 
 KEYS = ("name", "model", "space", *SECTIONS)
