@@ -40,6 +40,19 @@ def fitted(space: Space, points: list[dict[str, Any]], params: Mapping[str, Any]
     return None
 
 
+def drawn(space: Space, params: Mapping[str, Any]) -> set[str]:
+    """The parameters that a trial with these settings has in this space, where the settings are known."""
+    keys: set[str] = set()
+
+    def draw(key: str, _: Any) -> Any:
+        if key in params:
+            keys.add(key)
+        return params.get(key)
+
+    space.suggest(draw)
+    return keys
+
+
 def outside(spec: Spec, records: Iterable[TrialRecord]) -> set[str]:
     """The ids of the trials that do not fit the spec's space; a confirmation goes with the trial that it confirms."""
     records, points = list(records), plan(spec)

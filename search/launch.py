@@ -136,7 +136,8 @@ class _Launch:
             self._warn(
                 f"The study was damaged and is made anew from the journal; it was put aside as {searcher.damaged}."
             )
-        if searcher.changed and journal.of("search"):
+        changed = searcher.changed
+        if changed and journal.of("search"):
             outside = fitting.outside(self.spec, journal.records.values())
             inside = {r.id for r in journal.records.values() if r.outside} - outside
             journal.append("space", outside=sorted(outside), inside=sorted(inside))
@@ -146,7 +147,8 @@ class _Launch:
                 f"The space has changed. Kept as knowledge: trials {', '.join(kept)}."
                 + (f" They do not fit it any more, and are left out: trials {', '.join(left)}." if left else "")
             )
-        searcher.reconcile(journal.of("search"))
+        if searcher.reconcile(journal.of("search")) and not changed and not searcher.damaged:
+            self._warn("The study contradicted the journal, and was made anew from it.")
         return searcher
 
     def _warn(self, text: str) -> None:

@@ -152,7 +152,7 @@ class StudySearcher:
         return (
             (state is not None and trial.state.is_finished() and trial.state is not state)
             or any(record.params.get(key, value) != value for key, value in trial.params.items())
-            or any(p.key in record.params and p.key not in trial.params for p in self.spec.space.parameters)
+            or not fitting.drawn(self.spec.space, record.params) <= set(trial.params)
             or any(not _equal(trial.intermediate_values[epoch], value) for epoch, value in told.items())
         )
 

@@ -213,6 +213,19 @@ def test_a_damaged_study_is_detected_and_made_anew_from_the_journal(study, tmp_p
             path.unlink()
 
 
+def test_a_setting_that_is_searched_for_some_trials_only_is_no_contradiction(study):
+    """The others have its default, which their study trial does not name."""
+    space = {
+        "optimizer": "sgd",
+        "schedule": {"choice": ["step", "constant"]},
+        "momentum": {"uniform": [0.5, 0.95], "when": {"schedule": "step"}},
+    }
+    records = searched(made(space), study)
+    assert all("momentum" in r.params for r in records)
+    assert {len(t.params) for t in StudySearcher(made(space), study).study.get_trials()} == {1, 2}
+    assert not StudySearcher(made(space), study).reconcile(records)
+
+
 # Whole searches
 
 
