@@ -58,7 +58,7 @@ class Engine:
         """Run all trials, until an interrupt. Ray is started again if it dies: trials go on from their last epoch.
 
         Raises:
-            ClusterLost: it died more often than a trial's worker may.
+            ClusterLost: it died more often than a trial's worker may, without an epoch in between.
         """
         if self.in_process:
             in_process.run(phases, interrupted)
@@ -67,6 +67,7 @@ class Engine:
 
         deaths = 0
         while True:
+            heard = phases.heard
             tuner.run(
                 phases,
                 cpu=self.slots.cpu,
@@ -77,9 +78,9 @@ class Engine:
             )
             if interrupted() or not cluster.lost():
                 return
-            deaths += 1
+            deaths = 1 if phases.heard > heard else deaths + 1
             if deaths > self.spec.resources.retries:
-                raise ClusterLost(f"Ray died on this machine {deaths} times")
+                raise ClusterLost(f"Ray died on this machine {deaths} times before a trial had ended an epoch")
             warn("Ray died on this machine, and is started again: trials go on from their last epoch.")
             cluster.disconnect()
             cluster.connect(self.address)

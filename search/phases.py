@@ -25,6 +25,8 @@ class Phases:
         self._current = next(sessions, None)
         self.halted: str | None = None
         """Why the search is ending before its end, None while it is not."""
+        self.heard = 0
+        """Epochs that trials have told of."""
         self._ahead: Task | None = self._advance()
 
     @property
@@ -94,6 +96,7 @@ class Phases:
             self.halt(f"a checkpoint cannot be saved ({result['unsaved']}): {remedy}")
             session.end(id, Outcome.INTERRUPTED, str(self.halted))
             return False
+        self.heard += 1
         goes_on = session.report(id, {name: value for name, value in result.items() if name not in SAID})
         if (too_much := session.checkpoints.shrink()) is not None:
             self.halt(too_much)

@@ -1,9 +1,13 @@
-"""What is said when Ray cannot be had."""
+"""What is said when Ray cannot be had, and how often it is started again."""
+
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 from conftest import write_spec
 
-from search import cluster, run
+from search import cluster, run, tuner
+from search.engine import ClusterLost, Engine
 
 
 @pytest.mark.parametrize(
@@ -25,3 +29,31 @@ def test_a_cluster_that_cannot_be_had_is_a_message(tmp_path, monkeypatch, capsys
     assert run.main([str(write_spec(tmp_path / "made.yaml")), *arguments]) == 2
     assert capsys.readouterr().err.startswith(message)
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "starts", "broken"),
+    [([3, 0], 2, False), ([1, 1, 1, 1, 0], 5, False), ([0, 0, 9], 2, True), ([2, 0, 9], 2, True)],
+    ids=["once", "often", "at once and again", "then at once and again"],
+)
+def test_ray_is_started_again_as_long_as_trials_get_on(monkeypatch, epochs, starts, broken):
+    """Args: epochs: that trials told of in each of its lives, after the last of which it has not died."""
+    lives, warnings, restarted = iter(epochs), [], []
+    phases = SimpleNamespace(heard=0, restart=lambda: restarted.append(phases.heard))
+    begun: list[int] = []
+
+    def live(phases, **_):
+        begun.append(phases.heard)
+        phases.heard += next(lives)
+
+    monkeypatch.setattr(tuner, "run", live)
+    monkeypatch.setattr(cluster, "lost", lambda: len(begun) < len(epochs))
+    monkeypatch.setattr(cluster, "connect", lambda address: None)
+    monkeypatch.setattr(cluster, "disconnect", lambda: None)
+    resources = SimpleNamespace(retries=1)
+    engine = Engine(SimpleNamespace(resources=resources), None, SimpleNamespace(in_process=False, address="local"))
+    engine.slots = SimpleNamespace(cpu=1, gpu=0)
+    with pytest.raises(ClusterLost, match="2 times") if broken else nullcontext():
+        engine.run(phases, lambda: False, warnings.append)
+    assert len(begun) == starts
+    assert len(warnings) == len(restarted) == starts - 1
