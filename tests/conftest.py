@@ -29,6 +29,13 @@ def _own_world(tmp_path_factory: pytest.TempPathFactory):
     patch.undo()
 
 
+@pytest.fixture(autouse=True)
+def _no_server_of_another_test():
+    """MLflow notes an address that it is given in the environment, where the next test's search would find it."""
+    yield
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data sets; tests that need it are skipped where SEARCH_DATA_DIR does not name one."""
