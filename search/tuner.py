@@ -19,6 +19,9 @@ SETTINGS = {
     # Tune's snapshots of the experiment serve Tuner.restore, which is not used.
     "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # By default Tune asks for one worker at a time, and for the next when that one has started, seconds later. How
+    # many there are is the session's affair.
+    "TUNE_MAX_PENDING_TRIALS_PG": str(10**9),
     # Interrupts are ours (interrupts.py).
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -30,24 +33,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
 from search.phases import Phases  # noqa: E402
-from search.trial import Task, TrialRun  # noqa: E402
-
-
-class TuneTrial(tune.Trainable):
-    """A worker's side: one `TrialRun` after another in the same process."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        """Take the task; Tune may build a second worker for a trial and discard it, so nothing starts here."""
-        self._run = TrialRun(Task(**config))
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial's task."""
-        self.setup(new_config)
-        return True
-
-    def step(self) -> dict[str, Any]:
-        """Train an epoch."""
-        return self._run.step()
+from search.worker import TuneTrial  # noqa: E402
 
 
 class _Unsaved:

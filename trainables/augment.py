@@ -14,18 +14,21 @@ from trainables.config import TrainConfig, parts
 def flip(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
     """Mirror each image left to right with probability one half."""
     mirrored = torch.rand(len(images), generator=generator) < 0.5
-    return torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(2), images)
+    chosen = torch.arange(len(images)) + len(images) * mirrored
+    return torch.cat([images, images.flip(2)]).index_select(0, chosen.to(images.device))
 
 
 def crop(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
     """Cut a random window of the original size out of each image padded with black."""
-    size, padding = images.shape[1:3], config.crop_padding
+    count, height, width, channels = images.shape
+    padding = config.crop_padding
     padded = F.pad(images, (0, 0, padding, padding, padding, padding))
-    offsets = torch.randint(0, 2 * padding + 1, (2, len(images), 1), generator=generator).to(images.device)
-    rows = offsets[0] + torch.arange(size[0], device=images.device)
-    columns = offsets[1] + torch.arange(size[1], device=images.device)
-    batch = torch.arange(len(images), device=images.device)
-    return padded[batch[:, None, None], rows[:, :, None], columns[:, None, :]]
+    offsets = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator)
+    rows = torch.arange(count)[:, None] * padded.shape[1] + offsets[0] + torch.arange(height)
+    starts = rows * padded.shape[2] + offsets[1]
+    # Copied row by row, for pixel by pixel takes a CPU 20 times as long.
+    windows = padded.view(-1).unfold(0, width * channels, channels)
+    return windows.index_select(0, starts.view(-1).to(images.device)).view(images.shape)
 
 
 def rotate(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:

@@ -17,9 +17,9 @@ class Predictor(nn.Module):
         super().__init__()
         self.model = model
         self.resize = resize
-        self.register_buffer("offset", torch.tensor(offset).view(1, -1, 1, 1))
-        self.register_buffer("scale", torch.tensor(scale).view(1, -1, 1, 1))
+        self.register_buffer("offset", torch.tensor(offset))
+        self.register_buffer("scale", torch.tensor(scale))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Resize and normalise, apply the network, soften."""
-        return self.model(prepared(images, self.offset, self.scale, self.resize)).softmax(1)
+        return self.model(prepared(images.permute(0, 2, 3, 1), self.offset, self.scale, self.resize)).softmax(1)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 
 from trainables.config import TrainConfig
 from trainables.evaluate import evaluate
-from trainables.loader import LAYERS, Loader, seed_for
+from trainables.loader import LAYERS, Batch, Loader, seed_for
 from trainables.losses import training_loss
 from trainables.lr_schedules import lr_at
 from trainables.memory import peak_mb, reset_peak
@@ -57,20 +57,27 @@ def train_step(
     takes its statistics from each part, and dropout draws part by part.
     """
     state.optimizer.zero_grad(set_to_none=True)
-    loss = torch.zeros((), device=images.device)
-    right = torch.zeros((), dtype=torch.long, device=images.device)
-    parts = math.ceil(len(images) / images_a_pass) if images_a_pass else 1
-    for part, answers in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
+    losses, right = [], []
+    for part, answers in _in_parts(images, labels, images_a_pass):
         with autocast_for(config, images.device):
             logits = state.model(part)
-            part_loss = training_loss(config, logits, answers) * (len(part) / len(images))
-        part_loss.backward()
-        loss += part_loss.detach()
-        right += (logits.detach().argmax(1) == answers).sum()
+            loss = training_loss(config, logits, answers)
+        if len(part) < len(images):
+            loss = loss * (len(part) / len(images))
+        loss.backward()
+        losses.append(loss.detach())
+        right.append((logits.detach().argmax(1) == answers).sum())
     if config.clip_norm:
         nn.utils.clip_grad_norm_(state.model.parameters(), config.clip_norm)
     state.optimizer.step()
-    return loss, right
+    return sum(losses[1:], losses[0]), sum(right[1:], right[0])
+
+
+def _in_parts(images: torch.Tensor, labels: torch.Tensor, images_a_pass: int | None) -> Iterable[Batch]:
+    if not images_a_pass or len(images) <= images_a_pass:
+        return [(images, labels)]
+    parts = math.ceil(len(images) / images_a_pass)
+    return zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True)
 
 
 def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> EpochMetrics:
@@ -85,7 +92,7 @@ def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> Epoc
         lr = lr_at(config, state.epoch + step / len(loader))
         set_lr(state.optimizer, lr)
         loss, right = train_step(config, state, images, labels, loader.images_a_pass)
-        loss_sum += loss * len(labels)
+        loss_sum.add_(loss, alpha=len(labels))
         correct += right
         count += len(labels)
         if step % CHECKED == CHECKED - 1 and not math.isfinite(loss_sum.item()):

@@ -38,12 +38,8 @@ class SavedModel:
 
     def inputs(self, images: np.ndarray) -> torch.Tensor:
         """What the network takes: images uint8 [B, H, W, C] to float32 [B, C, H', W'], resized and normalised."""
-        offset, scale = (
-            torch.tensor(values, device=self.device).view(1, -1, 1, 1)
-            for values in normalization(self.data.data, self.config)
-        )
-        pixels = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
-        return prepared(pixels, offset, scale, self.config.resize)
+        offset, scale = (torch.tensor(v, device=self.device) for v in normalization(self.data.data, self.config))
+        return prepared(torch.from_numpy(images).to(self.device), offset, scale, self.config.resize)
 
 
 def load(record: Record, weights: Mapping[int, Path]) -> list[SavedModel]:
