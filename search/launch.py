@@ -1,6 +1,7 @@
 """From options to a finished search: check everything, then search, confirm, publish, sum up."""
 
 import argparse
+import contextlib
 from collections.abc import Generator
 from pathlib import Path
 
@@ -158,11 +159,10 @@ class _Launch:
         """The search, then its confirmation, each with its view of the progress."""
         asha = Asha(description.rungs(self.spec), self.spec.scheduler.reduction_factor, self.spec.objective.maximize)
         out_of_time = deadline(self.journal, self.spec.budget.hours)
-        session = Session(
-            self._setting("search", self.spec.kept), self.journal, StudyProposer(searcher), asha, out_of_time
-        )
+        proposer = StudyProposer(searcher)
+        session = Session(self._setting("search", self.spec.kept), self.journal, proposer, asha, out_of_time)
         left_out = sum(r.outside for r in self.journal.of("search"))
-        with self._progress("search", self.spec.trials + left_out):
+        with contextlib.closing(proposer), self._progress("search", self.spec.trials + left_out):
             yield session
         if session.hopeless:
             self.console.print("[red]The first trials all failed before their first epoch: no more are started.[/]")

@@ -1,5 +1,6 @@
 """Where trials come from: the study while searching, a fixed list while confirming."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +12,40 @@ from search.session import Proposal
 class StudyProposer:
     """The search: Optuna proposes, and learns from every epoch."""
 
+    PREPARED_FROM = 200
+    """The number of the first trial that is proposed ahead. Before it a proposal costs little, and one trial more to
+    learn from counts."""
+
     def __init__(self, searcher: StudySearcher):
         self.searcher = searcher
+        self._prepared: Proposal | None = None
+        self._next_number = 0
 
     def propose(self) -> Proposal | None:
-        """Ask the study."""
+        """What was prepared, or else ask the study."""
+        proposal, self._prepared = self._prepared or self._ask(), None
+        return proposal
+
+    def prepare(self) -> None:
+        """Ask the study in advance, once proposals take their time."""
+        if self._prepared is None and self._next_number >= self.PREPARED_FROM:
+            self._prepared = self._ask()
+
+    def close(self) -> None:
+        """Give back what was prepared and is not wanted any more."""
+        if self._prepared is not None:
+            # Where the disk is full: a trial without an end is the next to be proposed by a resumed search.
+            with contextlib.suppress(OSError):
+                self.searcher.withdraw(self._prepared.number)
+            self._prepared = None
+
+    def _ask(self) -> Proposal | None:
         asked = self.searcher.ask()
-        return None if asked is None else Proposal(f"trial-{asked[0]:04d}", asked[0], asked[1])
+        if asked is None:
+            self._next_number = 0  # all have been proposed
+            return None
+        self._next_number = asked[0] + 1
+        return Proposal(f"trial-{asked[0]:04d}", asked[0], asked[1])
 
     def report(self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
         """Pass an epoch on to the study."""
@@ -37,6 +65,9 @@ class ListProposer:
     def propose(self) -> Proposal | None:
         """The next of the list."""
         return self._waiting.pop(0) if self._waiting else None
+
+    def prepare(self) -> None:
+        """Nothing to do."""
 
     def report(self, record: TrialRecord, epoch: int, metrics: Mapping[str, Any]) -> None:
         """Nothing to do."""

@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,12 @@ def build(name: str, seed: int, number: int, space: Space) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "tpe":
             conditional = any(parameter.when for parameter in space.parameters)
-            return TPESampler(seed=trial_seed, multivariate=True, group=conditional, constant_liar=True)
+            tpe = TPESampler(seed=trial_seed, multivariate=True, group=conditional, constant_liar=True)
+            return _Shown(tpe, _Foremost)
         if name == "gp":
-            return _AllComplete(GPSampler(seed=trial_seed, deterministic_objective=False), same_epoch=True)
+            return _Shown(GPSampler(seed=trial_seed, deterministic_objective=False), _SameEpoch)
         if name == "cmaes":
-            return _AllComplete(CmaEsSampler(seed=trial_seed, warn_independent_sampling=False), same_epoch=False)
+            return _Shown(CmaEsSampler(seed=trial_seed, warn_independent_sampling=False), _AllComplete)
     return RandomSampler(seed=trial_seed)  # grid: its trials are given whole, nothing is left to draw
 
 
@@ -75,40 +76,27 @@ def problems(name: str, space: Space) -> list[Problem]:
     return found
 
 
-class _AllComplete(BaseSampler):
-    """Lets a sampler that learns from complete trials only learn from stopped and diverged ones too.
+class _Shown(BaseSampler):
+    """Shows a sampler its own view of the study."""
 
-    Under a scheduler most trials stop early, and their last values cannot be compared with those of
-    trials that went on. With `same_epoch` all are shown as they stood at the latest epoch that enough
-    trials reached (BOHB, Falkner et al. 2018, section 4.2), and those that did not reach it are left out.
-    CMA-ES waits for every trial of a generation, so it is shown last values. A diverged trial is shown
-    with the worst value seen.
-    """
-
-    def __init__(self, sampler: BaseSampler, same_epoch: bool):
-        self.sampler, self.same_epoch = sampler, same_epoch
+    def __init__(self, sampler: BaseSampler, view: Callable[[optuna.Study], Any]):
+        self.sampler, self.view = sampler, view
 
     def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict:
-        return self.sampler.infer_relative_search_space(self._shown(study), trial)
+        return self.sampler.infer_relative_search_space(self.view(study), trial)
 
     def sample_relative(self, study: Any, trial: FrozenTrial, search_space: dict) -> dict:
-        return self.sampler.sample_relative(self._shown(study), trial, search_space)
+        return self.sampler.sample_relative(self.view(study), trial, search_space)
 
     def sample_independent(self, study: Any, trial: FrozenTrial, name: str, distribution: Any) -> Any:
         return self.sampler.sample_independent(study, trial, name, distribution)
 
-    def _shown(self, study: optuna.Study) -> Any:
-        return _CompletedStudy(study, self.same_epoch)
 
+class _View:
+    """A study of which other trials are shown than it has."""
 
-class _CompletedStudy:
-    """A study whose stopped trials look complete."""
-
-    ENOUGH = 10
-    """Trials that must have reached an epoch: as many as a sampler draws at random before it learns."""
-
-    def __init__(self, study: optuna.Study, same_epoch: bool):
-        self._study, self._same_epoch = study, same_epoch
+    def __init__(self, study: optuna.Study):
+        self._study = study
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
@@ -117,19 +105,51 @@ class _CompletedStudy:
         return self._get_trials(deepcopy, states)
 
     def _get_trials(self, deepcopy: bool = True, states: Any = None, use_cache: bool = False) -> list[FrozenTrial]:
-        trials = self._study.get_trials(deepcopy=False)
+        return [t for t in self._trials(self._study.get_trials(deepcopy=False)) if states is None or t.state in states]
+
+    def _trials(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        raise NotImplementedError
+
+
+class _Foremost(_View):
+    """Of a large study the best completed trials and the latest others.
+
+    TPE takes its 25 best from them; the rest tells it what is common, for which a thousand do as well as ten thousand,
+    and a suggestion takes time in proportion.
+    """
+
+    BEST, LATEST = 250, 750
+
+    def _trials(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        if len(trials) <= self.BEST + self.LATEST:
+            return trials
+        sign = -1 if self._study.direction is StudyDirection.MAXIMIZE else 1
+        latest, earlier = trials[-self.LATEST :], trials[: -self.LATEST]
+        complete = [t for t in earlier if t.state is TrialState.COMPLETE]
+        running = [t for t in earlier if not t.state.is_finished()]
+        best = sorted(complete, key=lambda t: sign * t.value)[: self.BEST]  # type: ignore[operator]
+        return sorted([*best, *running, *latest], key=lambda t: t.number)
+
+
+class _AllComplete(_View):
+    """Lets a sampler that learns from complete trials only learn from stopped and diverged ones too.
+
+    They are shown as complete, with their last value; a diverged one with the worst value seen. CMA-ES waits for
+    every trial of a generation.
+    """
+
+    def _trials(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         values = self._values([t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)])
-        shown = [
+        return [
             _complete(t, values[t.number]) if t.number in values else t
             for t in trials
             if t.number in values or not t.state.is_finished()
         ]
-        return [t for t in shown if states is None or t.state in states]
 
     def _values(self, ended: list[FrozenTrial]) -> dict[int, float]:
         """By trial number: the value it is shown with."""
         curves = {t.number: t.intermediate_values for t in ended if t.intermediate_values}
-        epoch = self._epoch(list(curves.values())) if self._same_epoch else None
+        epoch = self._epoch(list(curves.values()))
         values = {}
         for number, curve in curves.items():
             if not np.isfinite(curve[max(curve)]):
@@ -141,8 +161,22 @@ class _CompletedStudy:
         worst = (min if maximize else max)(finite, default=0.0)
         return {number: v if math.isfinite(v) else worst for number, v in values.items()}
 
+    def _epoch(self, curves: list[dict[int, float]]) -> int | None:
+        """The epoch at which all are compared; None for each one's last."""
+        return None
+
+
+class _SameEpoch(_AllComplete):
+    """As they stood at the latest epoch that enough trials reached (BOHB, Falkner et al. 2018, section 4.2).
+
+    Under a scheduler most trials stop early, and their last values cannot be compared with those of trials that
+    went on. Those that did not reach that epoch are left out.
+    """
+
+    ENOUGH = 10
+    """Trials that must have reached an epoch: as many as a sampler draws at random before it learns."""
+
     def _epoch(self, curves: list[dict[int, float]]) -> int:
-        """The latest epoch that enough trials reached, else the first."""
         epochs = sorted({epoch for curve in curves for epoch in curve}, reverse=True)
         return next((e for e in epochs if sum(e in curve for curve in curves) >= self.ENOUGH), 1)
 

@@ -21,8 +21,9 @@ from search.journal import TrialRecord, drop_half_line
 from search.outcomes import LOSSES, OPTUNA_STATE, Outcome
 from search.spec import Spec
 
-POINT, DRAW, SPACE = "point", "draw", "space"
-"""Attributes: of a trial its grid point's index and how many were drawn there before; of a study its space's digest."""
+POINT, DRAW, OUTCOME, SPACE = "point", "draw", "outcome", "space"
+"""Attributes: of a trial its grid point's index, how many were drawn there before and how it ended; of a study its
+space's digest."""
 
 
 class _NoLock(JournalFileOpenLock):
@@ -79,7 +80,7 @@ class StudySearcher:
         if self._orphans:
             return self._configured(self._trial(self._orphans.pop(0)))
         trials = self.study.get_trials(deepcopy=False)
-        made = [t for t in trials if t.state != TrialState.WAITING and POINT in t.user_attrs]
+        made = [t for t in trials if t.state != TrialState.WAITING and POINT in t.user_attrs and not _withdrawn(t)]
         if len(made) >= self.spec.trials:
             return None
         number = sum(t.state != TrialState.WAITING for t in trials)
@@ -105,12 +106,17 @@ class StudySearcher:
         state = OPTUNA_STATE[record.outcome] if record.outcome else None
         if state is None or self._frozen(record.number).state.is_finished():
             return
-        self._trial(record.number).set_user_attr("outcome", str(record.outcome))
+        self._trial(record.number).set_user_attr(OUTCOME, str(record.outcome))
         if record.outcome is Outcome.DIVERGED:
             self.report(record.number, max(record.epochs, default=1), math.nan)
         value = record.last[self.spec.objective.metric] if state is TrialState.COMPLETE else None
         self.study.tell(record.number, value, state)
         self._running.pop(record.number, None)
+
+    def withdraw(self, number: int) -> None:
+        """Take a configuration back that was asked for and never tried: its place in the grid is free again."""
+        self.study.tell(number, state=TrialState.FAIL)
+        self._running.pop(number, None)
 
     def reconcile(self, records: list[TrialRecord]) -> bool:
         """Bring the study up to the journal after a driver was killed between the two; whether it was made anew.
@@ -177,7 +183,7 @@ class StudySearcher:
     def _frozen_of(self, record: TrialRecord, drawn: dict[str, Any], attributes: dict[str, Any]) -> FrozenTrial:
         state = (OPTUNA_STATE[record.outcome] if record.outcome else None) or TrialState.RUNNING
         if state.is_finished():
-            attributes["outcome"] = str(record.outcome)
+            attributes[OUTCOME] = str(record.outcome)
         values = self._values(record)
         value = values[max(values)] if values else math.nan
         trial = create_trial(
@@ -231,6 +237,10 @@ class StudySearcher:
 
 def _storage(path: Path) -> JournalStorage:
     return JournalStorage(JournalFileBackend(str(path), lock_obj=_NoLock(str(path))))
+
+
+def _withdrawn(trial: FrozenTrial) -> bool:
+    return trial.state is TrialState.FAIL and OUTCOME not in trial.user_attrs
 
 
 def _equal(one: float, other: float) -> bool:

@@ -42,6 +42,9 @@ class Proposer(Protocol):
     def propose(self) -> Proposal | None:
         """The next new trial, or None when there are no more."""
 
+    def prepare(self) -> None:
+        """Work the next one out in advance, for all workers are busy."""
+
     def report(self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
         """An epoch's metrics."""
 
@@ -125,7 +128,11 @@ class Session:
 
     def next(self) -> Task | None:
         """The next trial to start; None when all slots are taken or the session is exhausted."""
-        if len(self.running) >= self.setting.concurrent or self.exhausted:
+        if self.exhausted:
+            return None
+        if len(self.running) >= self.setting.concurrent:
+            if not self._unfinished:
+                self.proposer.prepare()
             return None
         if self._unfinished:
             record = self._unfinished.pop(0)

@@ -96,6 +96,7 @@ class TrialRun:
         from trainables.state import TrainState
         from trainables.train import train
 
+        _forget_earlier_trials()
         # More threads than cores spin: a step was seen to take 20 to 50 times as long.
         torch.set_num_threads(self.task.threads)
         device = torch.device(self.task.device)
@@ -149,6 +150,15 @@ class TrialRun:
             result |= {"test_loss": loss, "test_accuracy": accuracy}
         self._reported = metrics.epoch
         return result
+
+
+def _forget_earlier_trials() -> None:
+    """Undo what a model of the user's own may have set for the whole process; all that is random is seeded later."""
+    import torch
+
+    torch.set_grad_enabled(True)
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
 
 
 def _loss(what: str, epoch: int) -> str:

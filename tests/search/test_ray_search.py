@@ -75,6 +75,12 @@ def test_a_trial_in_a_reused_worker_has_the_curve_of_a_fresh_process(finished: S
         assert curve(record) == undisturbed(finished, record, tmp_path), record.id
 
 
+def test_both_workers_are_asked_for_before_anything_is_heard_of_the_first(finished: Search):
+    (journal,) = finished.folder.glob("results/*/*/journal.jsonl")
+    events = [event["event"] for event, _ in read(journal)]
+    assert events[: events.index("epoch")].count("trial") == 2
+
+
 def test_the_parent_run_holds_the_result_and_the_spec(finished: Search):
     (parent,), _ = finished.runs("finished")
     assert parent.info.status == "FINISHED"

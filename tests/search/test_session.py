@@ -51,6 +51,9 @@ class Made:
         self.proposed.append(self.waiting[0].id)
         return self.waiting.pop(0)
 
+    def prepare(self) -> None:
+        pass
+
     def report(self, record, epoch, metrics):
         assert metrics["epoch"] == epoch
         self.reported.append((record.id, epoch))
