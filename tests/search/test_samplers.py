@@ -334,3 +334,25 @@ def test_a_sampler_is_made_for_every_name():
     kinds = {type(getattr(sampler, "sampler", sampler)) for sampler in found.values()}
     assert len(kinds) == len(found)
     assert all(issubclass(kind, BaseSampler) for kind in kinds)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_of_a_large_study_tpe_sees_the_best_the_latest_and_what_runs(monkeypatch: pytest.MonkeyPatch, direction: str):
+    monkeypatch.setattr(samplers._Foremost, "BEST", 2)
+    monkeypatch.setattr(samplers._Foremost, "LATEST", 3)
+    study = optuna.create_study(direction=direction)
+    running = study.ask().number
+    values = [5.0, 1.0, 9.0, 2.0, 8.0, 3.0, 7.0, 4.0]
+    study.add_trials([optuna.create_trial(value=value) for value in values])
+    shown = samplers._Foremost(study).get_trials()
+    best = {"maximize": [9.0, 8.0], "minimize": [1.0, 2.0]}[direction]
+    assert {t.value for t in shown if t.number != running} == {*best, *values[-3:]}
+    assert [t.number for t in shown] == sorted(t.number for t in shown)
+    assert shown[0].number == running
+    assert samplers._Foremost(study).get_trials(states=(TrialState.RUNNING,)) == shown[:1]
+
+
+def test_tpe_sees_all_of_a_small_study():
+    study = optuna.create_study()
+    study.add_trials([optuna.create_trial(value=float(n)) for n in range(1000)])
+    assert len(samplers._Foremost(study).get_trials()) == 1000
