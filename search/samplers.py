@@ -4,6 +4,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -77,23 +78,24 @@ def problems(name: str, space: Space) -> list[Problem]:
 
 
 class _Shown(BaseSampler):
-    """Shows a sampler its own view of the study."""
+    """Shows a sampler, for one trial, its own view of the study."""
 
     def __init__(self, sampler: BaseSampler, view: Callable[[optuna.Study], Any]):
-        self.sampler, self.view = sampler, view
+        self.sampler = sampler
+        self._view = cache(view)
 
     def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict:
-        return self.sampler.infer_relative_search_space(self.view(study), trial)
+        return self.sampler.infer_relative_search_space(self._view(study), trial)
 
     def sample_relative(self, study: Any, trial: FrozenTrial, search_space: dict) -> dict:
-        return self.sampler.sample_relative(self.view(study), trial, search_space)
+        return self.sampler.sample_relative(self._view(study), trial, search_space)
 
     def sample_independent(self, study: Any, trial: FrozenTrial, name: str, distribution: Any) -> Any:
         return self.sampler.sample_independent(study, trial, name, distribution)
 
 
 class _View:
-    """A study of which other trials are shown than it has."""
+    """A study, as it is now, of which other trials are shown than it has."""
 
     def __init__(self, study: optuna.Study):
         self._study = study
@@ -105,7 +107,12 @@ class _View:
         return self._get_trials(deepcopy, states)
 
     def _get_trials(self, deepcopy: bool = True, states: Any = None, use_cache: bool = False) -> list[FrozenTrial]:
-        return [t for t in self._trials(self._study.get_trials(deepcopy=False)) if states is None or t.state in states]
+        return [t for t in self._now if states is None or t.state in states]
+
+    @cached_property
+    def _now(self) -> list[FrozenTrial]:
+        """Found once: a sampler asks many times for a trial, and would go through thousands each time."""
+        return self._trials(self._study.get_trials(deepcopy=False))
 
     def _trials(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         raise NotImplementedError
