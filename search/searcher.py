@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +124,13 @@ class StudySearcher:
         A trial that the study began and the journal never heard of is the next to be asked for: it has
         its place in the grid, and perhaps some of its settings.
         """
-        if self.changed or any(self._contradicts(record) for record in records):
+        trials = self.study.get_trials(deepcopy=False)
+        if self.changed or any(self._contradicts(trials, record) for record in records):
             self._rebuild(records)
             return True
         known = {record.number: record for record in records}
         self._orphans = []
-        for trial in self.study.get_trials(deepcopy=False):
+        for trial in trials:
             record = known.get(trial.number)
             if record is None:
                 if trial.state is TrialState.RUNNING:
@@ -145,9 +146,8 @@ class StudySearcher:
         values = {epoch: self.value_of(metrics) for epoch, metrics in sorted(record.epochs.items())}
         return values | {max(values, default=1): math.nan} if record.outcome is Outcome.DIVERGED else values
 
-    def _contradicts(self, record: TrialRecord) -> bool:
+    def _contradicts(self, trials: Sequence[FrozenTrial], record: TrialRecord) -> bool:
         """Whether the study says otherwise than the journal, which is written first: it may only lag behind."""
-        trials = self.study.get_trials(deepcopy=False)
         if record.number >= len(trials):
             return True
         trial = trials[record.number]
