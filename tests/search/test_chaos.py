@@ -16,6 +16,8 @@ from searches import Search, assert_whole
 pytestmark = pytest.mark.slow
 SEED = int(os.environ.get("CHAOS_SEED", "0"))
 EPOCHS, TRIALS = 12, 12
+MIXED = 40
+"""Trials of the mixed chaos: enough that the search lasts for all of its faults."""
 
 
 def spec_in(folder: Path, name: str, trials: int) -> Path:
@@ -101,7 +103,7 @@ class Chaos:
 @pytest.mark.ray
 def test_faults_of_every_kind_mixed(tmp_path: Path, server: TrackingServer):
     print(f"CHAOS_SEED={SEED}")
-    search = Search(tmp_path, spec_in(tmp_path, "chaos", 10), server.uri)
+    search = Search(tmp_path, spec_in(tmp_path, "chaos", MIXED), server.uri)
     chaos = Chaos(search, server, Random(SEED))
     try:
         for _ in range(8):
@@ -113,4 +115,4 @@ def test_faults_of_every_kind_mixed(tmp_path: Path, server: TrackingServer):
         assert chaos.process.returncode == 0, output
     finally:
         chaos.process.kill()
-    assert_whole(search, "chaos", 10, EPOCHS, tmp_path)
+    assert_whole(search, "chaos", MIXED, EPOCHS, tmp_path)
