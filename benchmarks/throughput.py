@@ -19,14 +19,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from benchmarks.in_turn import in_turn, machine, ratios, spread
+from benchmarks.peers.usual_script import Images, train_epoch
 from trainables import network
 from trainables.config import TrainConfig
 from trainables.data import ImageData, split
@@ -48,20 +47,6 @@ MEASURED = 6400
 """Images at the most that each form of the limit's loop is measured on."""
 WARM_UP = 3
 """Steps of the limit's loop that are not counted."""
-MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
-
-
-class PilImages(Dataset):
-    """As torchvision's CIFAR10 does it: an array of all images, and a PIL image made of each when it is asked for."""
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Callable):
-        self.images, self.labels, self.transform = images, labels, transform
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return self.transform(Image.fromarray(self.images[index])), int(self.labels[index])
 
 
 class Case:
@@ -87,23 +72,18 @@ class Case:
 
     def script(self, workers: int) -> float:
         """The usual script."""
-        augmented = [v2.RandomHorizontalFlip(), v2.RandomCrop(32, padding=4)] if self.config.augment != "none" else []
-        transform = v2.Compose(
-            [*augmented, v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
-        )
+        augmentation = [v2.RandomHorizontalFlip(), v2.RandomCrop(32, padding=4)]
         chosen = self.parts.train
-        data = PilImages(self.data.train_images[chosen], self.data.train_labels[chosen], transform)
+        data = Images(
+            self.data.train_images[chosen],
+            self.data.train_labels[chosen],
+            *augmentation if self.config.augment != "none" else (),
+        )
         loader = DataLoader(data, self.config.batch_size, shuffle=True, num_workers=workers)
         model = network.build(self.config.model, self.data.input_shape, len(self.data.classes), {})
         optimizer = torch.optim.SGD(model.parameters(), self.config.lr, self.config.momentum)
-        began, running = time.perf_counter(), 0.0
-        model.train()
-        for images, labels in loader:
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(images), labels)
-            loss.backward()
-            optimizer.step()
-            running += loss.item()
+        began = time.perf_counter()
+        train_epoch(model, optimizer, loader)
         return len(data) / (time.perf_counter() - began)
 
     def evaluation(self) -> float:

@@ -70,12 +70,12 @@ class Loader:
         order = torch.randperm(self.n_train, generator=self._generator(ORDER, epoch)).to(self.device)
         generator, n_variants = self._generator(AUGMENTATION, epoch), variants(self.config)
         for drawn in order.split(self.config.batch_size)[: len(self)]:
-            picked = self._train[drawn // n_variants]
+            picked = self._train.index_select(0, drawn // n_variants)
             # index_select copies an image at a time, indexing by a tensor a byte: 20 times as long on a CPU.
             batch = images.index_select(0, picked)
             if n_variants > 1:
                 batch = enlarge(batch, drawn % n_variants, self.config)
-            yield self._normalized(augment(batch, self.config, generator)), labels[picked]
+            yield self._normalized(augment(batch, self.config, generator)), labels.index_select(0, picked)
 
     def training_in_order(self) -> Iterator[Batch]:
         """The training images as they are, neither shuffled nor augmented."""
@@ -92,7 +92,7 @@ class Loader:
     def _in_order(self, part: str, indices: np.ndarray) -> Iterator[Batch]:
         images, labels = _on_device(self.split.data, part, self.device)
         for picked in torch.from_numpy(indices).to(self.device).split(self.evaluation_batch):
-            yield self._normalized(images.index_select(0, picked)), labels[picked]
+            yield self._normalized(images.index_select(0, picked)), labels.index_select(0, picked)
 
     def _normalized(self, images: torch.Tensor) -> torch.Tensor:
         return prepared(images, self._offset, self._scale, self.config.resize)

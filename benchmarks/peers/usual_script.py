@@ -1,7 +1,8 @@
 """The training script that people write: LeNet, torchvision's transforms on PIL images, a DataLoader, two epochs.
 
-All peers run this one. What the search varies is `config`; where the images are, and where to note down when each epoch
-began and ended, comes from the environment (see `benchmarks.overhead`).
+All peers run this one, and the other benchmarks take their controls from it. What the search varies is `config`; where
+the images are, and where to note down when each epoch began and ended, comes from the environment (see
+`benchmarks.overhead`).
 """
 
 import json
@@ -20,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 EPOCHS = 2
-MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
+CIFAR10 = v2.Normalize((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
 
 
 class LeNet(nn.Module):
@@ -41,15 +42,38 @@ class LeNet(nn.Module):
 class Images(Dataset):
     """As torchvision's CIFAR10: all images in memory, a PIL image made of each when it is asked for."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray):
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray, *augmentation: nn.Module, normalize: nn.Module = CIFAR10
+    ):
         self.images, self.labels = images, labels
-        self.transform = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
+        self.transform = v2.Compose([*augmentation, v2.ToImage(), v2.ToDtype(torch.float32, scale=True), normalize])
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         return self.transform(Image.fromarray(self.images[index])), int(self.labels[index])
+
+
+def train_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, batches: DataLoader) -> float:
+    """Train on each batch once; the mean loss, read at each step as people do."""
+    model.train()
+    running = 0.0
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        running += loss.item()
+    return running / len(batches)
+
+
+@torch.no_grad()
+def accuracy_of(model: nn.Module, batches: DataLoader) -> float:
+    """The share that it gets right."""
+    model.eval()
+    right = sum((model(images).argmax(1) == labels).sum().item() for images, labels in batches)
+    return right / len(batches.dataset)  # type: ignore[arg-type]
 
 
 def train(config: dict[str, Any], report: Callable[[int, float], None]) -> float:
@@ -69,18 +93,8 @@ def train(config: dict[str, Any], report: Callable[[int, float], None]) -> float
     accuracy = 0.0
     for epoch in range(1, EPOCHS + 1):
         began = time.time()
-        model.train()
-        for images, labels in training:
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(images), labels)
-            loss.backward()
-            optimizer.step()
-        model.eval()
-        right = 0
-        with torch.no_grad():
-            for images, labels in validation:
-                right += (model(images).argmax(1) == labels).sum().item()
-        accuracy = right / len(validation.dataset)  # type: ignore[arg-type]
+        train_epoch(model, optimizer, training)
+        accuracy = accuracy_of(model, validation)
         with Path(os.environ["PEER_TIMES"]).open("a") as file:
             file.write(json.dumps({"began": began, "ended": time.time(), "accuracy": accuracy}) + "\n")
         report(epoch, accuracy)

@@ -121,13 +121,14 @@ def test_own_code_is_trained_by_workers_of_ray(world, empty_database):
         model={"choice": ["mynets.wide", "lenet"]},
         data="mynets.cells",
         space={"resize": 16, "batch_size": 4},
+        scheduler={"name": "none", "max_epochs": 2},
         confirm=None,
     )
     command = [sys.executable, "-m", "search.run", "own.yaml", "--address", "local", "--no-report", "--allow-code"]
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "HOME": str(world)}
     done = subprocess.run(command, cwd=world, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 trials (2 completed)" in done.stdout
+    assert "2 trials (2 completed)" in done.stdout, done.stdout
 
 
 def test_its_options_are_checked_as_those_of_the_project_s_models(world):
