@@ -27,6 +27,7 @@ from search.proposers import StudyProposer
 from search.schedulers import Asha
 from search.searcher import StudySearcher
 from search.session import Session, Setting
+from search.slots import Share, Slots
 from search.spec import Spec, load
 from search.trial import Task
 
@@ -61,7 +62,7 @@ class Driver:
         source, data = dataset.find(spec.data, folder)
         setting = Setting(
             phase="search", metric=spec.objective.metric, maximize=True, data=source, classes=len(data.classes),
-            folder=folder, keep=0, threads=1, concurrent=CONCURRENT,
+            folder=folder, keep=0, slots=Slots({"lenet": Share(0, 1)}, [], CONCURRENT, elastic=True),
         )  # fmt: skip
         searcher = StudySearcher(spec, folder / "study.log")
         searcher.reconcile(self.journal.of("search"))

@@ -1,48 +1,39 @@
-"""The machines: connecting to Ray, and how many trials fit at a time."""
+"""The machines, as Ray knows them: connecting, which nodes there are, what is free, how large their GPUs are."""
 
 import logging
-import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+import secrets
+import socket
+from pathlib import Path
 from typing import Any
 
 import psutil
 
-from search import tuner  # noqa: F401 (first: its settings must be there when ray.tune is imported)
-from search.dataset import DataSource
-from search.errors import Problem
-from search.spec import Spec
-from trainables import own_code
+# Ray would print three lines on a lost node; the watch says it in one. Read when Ray is imported.
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "has been marked dead because")
 
-import ray  # isort: skip
+import ray  # noqa: E402
+from ray._private.state import state  # noqa: E402
+from ray.util.placement_group import placement_group_table  # noqa: E402
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
+
+from search.dataset import DataSource  # noqa: E402
+from search.slots import Node  # noqa: E402
+from search.spec import Spec  # noqa: E402
+from search.storage import Storage, check  # noqa: E402
+from trainables import own_code  # noqa: E402
+from trainables.errors import first_line  # noqa: E402
 
 OBJECT_STORE_BYTES = 100 * 1024**2
 """Nothing large goes through Ray's object store: images are memory-mapped, states are files."""
-GPU_SHARE = 0.9
-"""Part of a GPU's memory that packed trials may fill."""
-MOST_A_GPU = 8
-"""More trials on one GPU only wait for each other."""
-
-
-@dataclass(frozen=True)
-class Slots:
-    """What a trial gets, and how many run at a time."""
-
-    cpu: int
-    gpu: float
-    concurrent: int
-
-    @property
-    def device(self) -> str:
-        """What trials train on."""
-        return "cuda" if self.gpu > 0 else "cpu"
-
-    def describe(self, available: dict[str, float]) -> str:
-        """For people: what is asked for, and what is there."""
-        each = f"{self.cpu} CPU" + (f" and {self.gpu:g} GPU" if self.gpu else "")
-        there = f"{available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs"
-        return f"{self.concurrent} trials at a time with {each} each, of {there}"
+JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Environment variable: set by Ray in the drivers of submitted jobs."""
+PROJECT = Path(__file__).parent.parent
+MOST_NODES = 1000
+"""That an autoscaler without a limit is taken to add."""
+ANSWER = 3.0
+"""Seconds that a node's raylet has to take a connection."""
 
 
 def connect(address: str | None) -> None:
@@ -52,17 +43,24 @@ def connect(address: str | None) -> None:
         ConnectionError: nothing answers there.
     """
     where = address or os.environ.get("RAY_ADDRESS") or "local"
-    local: dict[str, Any] = (
-        {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if where == "local" else {}
-    )
+    options: dict[str, Any] = {}
+    if where == "local":
+        options = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    elif JOB not in os.environ:  # a job's code is there already
+        options = {"runtime_env": {"working_dir": str(PROJECT)}}
     before = set(psutil.Process().children(recursive=True))
-    ray.init(where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **local)
+    ray.init(where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
     started = set(psutil.Process().children(recursive=True)) - before
     _raylets[:] = [process for process in started if process.name() == "raylet"]
 
 
 _raylets: list[psutil.Process] = []
 """The one that `connect` started on this machine; none of a cluster that was there."""
+
+
+def is_own() -> bool:
+    """Whether this process started Ray, on this machine."""
+    return bool(_raylets)
 
 
 def lost() -> bool:
@@ -83,64 +81,112 @@ def disconnect() -> None:
     _raylets.clear()
 
 
-def available() -> dict[str, float]:
-    """CPUs and GPUs of the whole cluster."""
-    return {name: amount for name, amount in ray.cluster_resources().items() if name in ("CPU", "GPU")}
+def nodes() -> list[Node]:
+    """The machines that are there now."""
+    return [
+        Node(
+            id=node["NodeID"],
+            address=node["NodeManagerAddress"],
+            cpu=int(node["Resources"].get("CPU", 0)),
+            gpu=int(node["Resources"].get("GPU", 0)),
+            port=node["NodeManagerPort"],
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
 
 
-def plan(spec: Spec, there: dict[str, float], measure: Callable[[], float]) -> tuple[Slots, list[Problem]]:
-    """How many trials run at a time and with what, or what cannot be met.
+def answers(node: Node) -> bool:
+    """Whether its raylet takes connections. Ray itself waits for 15 seconds and more before it gives a node up."""
+    try:
+        socket.create_connection((node.address, node.port), ANSWER).close()
+    except OSError:
+        return False
+    return True
 
-    Args:
-        there: CPUs and GPUs of the cluster.
-        measure: the part of a GPU's memory that the largest trial takes, 0..1; called only where it matters.
+
+def node_of(error: str) -> str | None:
+    """The id of the node on which the actor was that an error of Ray's is about, if it says which actor."""
+    actor = re.search(r"\b[0-9a-f]{32}\b", error)
+    return state.actor_table(actor[0]).get("Address", {}).get("NodeID") if actor else None
+
+
+def coming() -> list[Node]:
+    """The machines that an autoscaler may add."""
+    config = state.get_cluster_config()  # what Ray's own libraries ask; there is no public way
+    return [
+        Node(
+            id="",
+            address=group.name,
+            cpu=int(group.resources.get("CPU", 0)),
+            gpu=int(group.resources.get("GPU", 0)),
+        )
+        for group in (config.node_group_configs if config else ())
+        for _ in range(min(group.max_count, MOST_NODES) if group.max_count >= 0 else MOST_NODES)
+    ]
+
+
+def out_of_reach(storage: str) -> dict[str, str]:
+    """The nodes, by address, on which a storage cannot be used as it is used here, and why."""
+    place, name = Storage(storage), f"_reach-{secrets.token_hex(4)}"
+    place.write(name, name.encode())
+    try:
+        reach = ray.remote(num_cpus=0, max_calls=1)(_reach)
+        asked = {node: reach.options(scheduling_strategy=_on(node)).remote(storage, name) for node in nodes()}
+        told = {node.address: ray.get(answer) for node, answer in asked.items()}
+    finally:
+        place.remove(name)
+    return {address: why for address, why in told.items() if why}
+
+
+def _reach(storage: str, name: str) -> str:
+    try:
+        check(storage)
+        found = Storage(storage).read(name)
+    except OSError as error:
+        return first_line(error)
+    return "" if found == name.encode() else "it is another one there"
+
+
+def unplaced() -> int:
+    """How many requests for resources no node has room for at this moment, those of others too."""
+    return sum(group["state"] in ("PENDING", "RESCHEDULING") for group in placement_group_table().values())
+
+
+def free() -> dict[str, float]:
+    """CPUs and GPUs that nothing holds."""
+    there = ray.available_resources()
+    return {kind: there.get(kind, 0.0) for kind in ("CPU", "GPU")}
+
+
+def measure_gpu_share(spec: Spec, source: DataSource) -> dict[str, float]:
+    """Train a few steps of the largest configuration of each model on a GPU.
+
+    Returns:
+        By model, the part that it takes of the memory of the smallest GPU in the cluster.
     """
-    cpus, gpus = int(there.get("CPU", 0)), there.get("GPU", 0.0)
-    asked, problems = spec.resources, []
-    if asked.cpu > cpus:
-        problems.append(Problem("resources.cpu", f"asks for {asked.cpu} CPUs a trial, there are {cpus}: lower it"))
-    if asked.gpu != "auto" and asked.gpu > gpus:
-        problems.append(
-            Problem(
-                "resources.gpu", f"asks for {asked.gpu:g} GPUs a trial, there are {gpus:g}: lower it, or write auto"
-            )
-        )
-    if problems:
-        return Slots(asked.cpu, 0, 0), problems
-    if asked.gpu != "auto":
-        gpu = float(asked.gpu)
-    else:
-        gpu = _packed(measure(), most=min(MOST_A_GPU, int(cpus // asked.cpu // gpus) or 1)) if gpus else 0.0
-    fit = cpus // asked.cpu
-    if gpu:
-        fit = min(fit, int(gpus) * int(1 / gpu + 1e-6) if gpu <= 1 else int(gpus / gpu))
-    wanted = fit if spec.budget.concurrent == "auto" else min(int(spec.budget.concurrent), fit)
-    return Slots(asked.cpu, gpu, min(wanted, spec.trials)), []
-
-
-def _packed(share: float, most: int) -> float:
-    """The fraction of a GPU for a trial that fills `share` of its memory."""
-    trials = max(1, min(most, math.floor(GPU_SHARE / share))) if share > 0 else most
-    return math.floor(10_000 / trials) / 10_000  # Ray counts in ten-thousandths
-
-
-def measure_gpu_share(spec: Spec, source: DataSource) -> float:
-    """Train a few steps of the largest configuration of each model on one GPU: the part of its memory taken."""
+    size = ray.remote(num_cpus=0, num_gpus=1, max_calls=1)(_gpu_bytes)
+    least = min(ray.get([size.options(scheduling_strategy=_on(node)).remote() for node in nodes() if node.gpu]))
     largest = {key: max(spec.space.possible(key)) for key in ("batch_size", "resize")}
-    remote = ray.remote(num_gpus=1, num_cpus=1, max_calls=1)(_probe)
-    return max(
-        ray.get(
-            [
-                remote.remote(
-                    spec.space.fixed(model) | largest | {"model": model}, source.content(), own_code.allowed()
-                )
-                for model in spec.models
-            ]
-        )
-    )
+    probe = ray.remote(num_gpus=1, num_cpus=1, max_calls=1)(_bytes_taken)
+    taken = [
+        probe.remote(spec.space.fixed(model) | largest | {"model": model}, source.content(), own_code.allowed())
+        for model in spec.models
+    ]
+    return {model: bytes / least for model, bytes in zip(spec.models, ray.get(taken), strict=True)}
 
 
-def _probe(params: dict[str, Any], source: dict[str, Any], code: str | None) -> float:
+def _on(node: Node) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node.id, soft=False)
+
+
+def _gpu_bytes() -> int:
+    import torch
+
+    return torch.cuda.mem_get_info()[1]
+
+
+def _bytes_taken(params: dict[str, Any], source: dict[str, Any], code: str | None) -> int:
     import itertools
 
     import torch
@@ -160,4 +206,4 @@ def _probe(params: dict[str, Any], source: dict[str, Any], code: str | None) -> 
     for images, labels in itertools.islice(loader.training(0), 3):
         train_step(config, state, images, labels)
     free, total = torch.cuda.mem_get_info()  # counts the context and libraries too, which max_memory_allocated does not
-    return (total - free) / total
+    return total - free

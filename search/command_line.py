@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from search.errors import UserError
+from search.lasting import lasting
 from trainables import own_code
 
 WIDTH_WITHOUT_TERMINAL = 140
@@ -42,7 +43,7 @@ def add_spec_arguments(parser: argparse.ArgumentParser, example: str) -> None:
     parser.add_argument(
         "--data-dir",
         type=Path,
-        default=Path(os.environ.get("SEARCH_DATA_DIR", "data")),
+        default=Path(os.environ.get("SEARCH_DATA_DIR") or lasting("data")),
         help="where data sets are (default: SEARCH_DATA_DIR, else ./data)",
     )
     parser.add_argument(

@@ -1,7 +1,8 @@
 """Which images a search trains on: found, decoded into the cache, or loudly replaced."""
 
+import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,14 @@ from typing import Any
 from search.errors import Problem
 from search.sections import DataSpec
 from search.spec import Spec
-from trainables import data_set
+from search.storage import Storage
+from trainables import cache, data_set
 from trainables.config import TrainConfig
 from trainables.data import DataMissing, ImageData, Split, SplitError, Validation, default_validation, split
 from trainables.enlarge import variants
+
+COPIES = "_data"
+"""Folder of the storage that holds decoded data sets, for all searches: no search can have that name."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,10 @@ class DataSource:
     split_seed: int
     substitute_for: str | None = None
     """The data set that the spec asked for and that could not be had."""
+    copy: str | None = None
+    """Address of a storage that holds the decoded images, for machines that do not share the files."""
+    fingerprint: str | None = None
+    """Of the copy."""
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "DataSource":
@@ -45,7 +54,24 @@ class DataSource:
         Raises:
             DataError: they cannot be had or read.
         """
+        if self.copy is not None and self.fingerprint is not None:
+            return _load_copy(self.name, self.copy, self.fingerprint)
         return _load(self.name, self.root, self.options)
+
+    def copied(self, data: ImageData, storage: str) -> "DataSource":
+        """This data set, as machines load it that have the storage alone. It is copied there unless it is there.
+
+        Raises:
+            OSError: it cannot be copied.
+        """
+        place = _place(storage, data.fingerprint)
+        if cache.META not in place.sizes():
+            with tempfile.TemporaryDirectory(prefix="search-data-") as folder:
+                cache.save(data, Path(folder))
+                # The description last: where it is, all is.
+                for path in sorted(Path(folder).iterdir(), key=lambda path: path.name == cache.META):
+                    place.put(path, path.name)
+        return replace(self, copy=storage, fingerprint=data.fingerprint)
 
     def split(self, data: ImageData, train_fraction: float) -> Split:
         """The images that a run trains on and is validated on.
@@ -63,6 +89,21 @@ class DataSource:
 @lru_cache(maxsize=4)
 def _load(name: str, root: str, options: tuple[tuple[str, Any], ...]) -> ImageData:
     return data_set.load(name, Path(root), dict(options))
+
+
+@lru_cache(maxsize=4)
+def _load_copy(name: str, storage: str, fingerprint: str) -> ImageData:
+    place = _place(storage, fingerprint)
+
+    def fetch(folder: Path) -> None:
+        for file in place.sizes():
+            place.fetch(file, folder / file)
+
+    return cache.copied(name, fingerprint, fetch)
+
+
+def _place(storage: str, fingerprint: str) -> Storage:
+    return Storage(storage, COPIES, fingerprint)
 
 
 def find(spec: DataSpec, root: Path) -> tuple[DataSource, ImageData]:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from search import tracking_server
 from search.dataset import DataSource
 from search.folders import SearchFolder
+from search.lasting import lasting
 from search.spec import Spec
 from search.tracking import Tracker
 from trainables.redaction import redact
@@ -114,7 +115,7 @@ def commands(
 
 
 def _ui_command(uri: str) -> str:
-    if uri == tracking_server.resolve_uri(tracking_server.DEFAULT_URI):
+    if uri == tracking_server.resolve_uri(f"{tracking_server.SQLITE}{tracking_server.DEFAULT_FILE}"):
         return "mlflow ui"  # looks for that file in this folder
     if tracking_server.is_server(uri):
         return redact(uri)
@@ -127,10 +128,9 @@ def resume_command(options: argparse.Namespace, id: str) -> str:
     parts = ["python", "-m", "search.run", f"./{spec}" if spec.startswith("-") else spec]
     for override in map(redact, options.set):
         parts += [f"--set={override}"] if override.startswith("-") else ["--set", override]
-    for flag, value, default in (("--results", options.results, "results"), ("--address", options.address, None)):
-        if value is not None and str(value) != default:
-            parts += [flag, str(value)]
-    parts += ["--data-dir", str(options.data_dir)] if str(options.data_dir) != "data" else []
+    for flag, value in (("--results", options.results), ("--address", options.address)):
+        parts += [flag, str(value)] if value is not None else []
+    parts += ["--data-dir", str(options.data_dir)] if options.data_dir != lasting("data") else []
     parts += ["--allow-code"] if options.allow_code else []
     parts += ["--in-process"] if options.in_process else []
     parts += [] if options.report else ["--no-report"]

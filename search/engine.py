@@ -3,12 +3,19 @@
 import argparse
 from collections.abc import Callable
 
-from search import in_process
+from search import in_process, shared
 from search.dataset import DataSource
 from search.errors import Problem, UserError
 from search.phases import Phases
+from search.slots import plan
 from search.spec import Spec
+from search.tracking_server import resolve_uri
 from trainables.errors import first_line
+
+FROM_OUTSIDE = (
+    "submit the search as a job (ray job submit), or run it on a machine that has joined the cluster "
+    "(ray start --address=HOST:6379 --num-cpus=0)"
+)
 
 
 class ClusterLost(RuntimeError):
@@ -18,26 +25,36 @@ class ClusterLost(RuntimeError):
 class Engine:
     """What runs sessions: Ray, or this process. A context, for Ray is started and ended."""
 
-    def __init__(self, spec: Spec, source: DataSource, options: argparse.Namespace):
-        self.spec, self.source, self.in_process, self.address = spec, source, options.in_process, options.address
+    def __init__(self, spec: Spec, source: DataSource, storage: str | None, options: argparse.Namespace):
+        """Args: storage: where the search's state goes, None for a folder of this machine alone."""
+        self.spec, self.source, self.storage = spec, source, storage
+        self.in_process, self.address = options.in_process, options.address
 
     def __enter__(self) -> "Engine":
         if self.in_process:
-            self.concurrent, self.device = 1, in_process.device(self.spec)
+            self.slots = in_process.slots(self.spec)
             return self
         from search import cluster
 
+        if self.address and "://" in self.address:
+            raise UserError([Problem("--address", f"{self.address} is for Ray's client: {FROM_OUTSIDE}")])
         try:
             cluster.connect(self.address)
         except Exception as error:  # Ray raises a bare one when its processes do not start in time
             raise UserError([_not_connected(self.address, first_line(error))]) from error
-        self.slots, problems = cluster.plan(
-            self.spec, cluster.available(), lambda: cluster.measure_gpu_share(self.spec, self.source)
+        nodes = cluster.nodes()
+        self.slots, problems = plan(
+            self.spec,
+            nodes,
+            lambda: cluster.measure_gpu_share(self.spec, self.source),
+            coming=cluster.coming(),
+            joined=not cluster.is_own(),
         )
+        uri = resolve_uri(self.spec.tracking.uri)
+        problems += shared.problems(nodes, self.storage, uri, cluster.out_of_reach)
         if problems:
             cluster.disconnect()
             raise UserError(problems, self.spec.source, self.spec.lines)
-        self.concurrent, self.device = self.slots.concurrent, self.slots.device
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -46,13 +63,18 @@ class Engine:
 
             cluster.disconnect()
 
+    @property
+    def several_machines(self) -> bool:
+        """Whether trials may run where this machine's files are not."""
+        from search import cluster
+
+        return not self.in_process and not cluster.is_own()
+
     def describe(self) -> str:
         """The resources asked for and had."""
         if self.in_process:
-            return f"one trial at a time in this process, on the {self.device}"
-        from search import cluster
-
-        return self.slots.describe(cluster.available())
+            return f"one trial at a time in this process, on the {self.slots.devices}"
+        return self.slots.describe()
 
     def run(self, phases: Phases, interrupted: Callable[[], bool], warn: Callable[[str], None]) -> None:
         """Run all trials, until an interrupt. Ray is started again if it dies: trials go on from their last epoch.
@@ -64,18 +86,12 @@ class Engine:
             in_process.run(phases, interrupted)
             return
         from search import cluster, tuner
+        from search.watch import Watch
 
         deaths = 0
         while True:
             heard = phases.heard
-            tuner.run(
-                phases,
-                cpu=self.slots.cpu,
-                gpu=self.slots.gpu,
-                retries=self.spec.resources.retries,
-                interrupted=interrupted,
-                lost=cluster.lost,
-            )
+            tuner.run(phases, Watch(self.slots, phases, warn), interrupted)
             if interrupted() or not cluster.lost():
                 return
             deaths = 1 if phases.heard > heard else deaths + 1
@@ -84,6 +100,7 @@ class Engine:
             warn("Ray died on this machine, and is started again: trials go on from their last epoch.")
             cluster.disconnect()
             cluster.connect(self.address)
+            self.slots.nodes = cluster.nodes()
             phases.restart()
 
 

@@ -10,10 +10,13 @@ from typing import Any
 import yaml
 
 from search import fitting
+from search.checkpoints import FOLDER
 from search.dataset import DataSource
 from search.errors import Problem, UserError
 from search.journal import AlreadyRunning, Journal
+from search.mirror import Mirror, other_driver, pull
 from search.spec import Spec
+from search.storage import Storage, is_object_store
 from trainables.data import ImageData
 from trainables.errors import first_line
 from trainables.redaction import redact
@@ -33,6 +36,8 @@ class SearchFolder:
 
     path: Path
     journal: Journal
+    mirror: Mirror | None
+    """Of it in an object store."""
 
     @property
     def id(self) -> str:
@@ -46,19 +51,21 @@ class SearchFolder:
 
     @classmethod
     def open(cls, results: Path, spec: Spec, source: DataSource, data: ImageData, resume: str | None) -> "SearchFolder":
-        """Begin a search, or take up an earlier one.
+        """Begin a search, or take up an earlier one, from the spec's object store where it names one.
 
         Args:
+            results: the folder of all searches on this machine's disk, or on one that all machines share.
             resume: None, `latest`, or the id of a search.
 
         Raises:
             UserError: there is no such search, it cannot be gone on with as the spec says, or another process runs it.
         """
         home = results / spec.name
+        store = Storage(spec.storage, spec.name) if spec.storage and is_object_store(spec.storage) else None
         if resume is None:
             path = home / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         else:
-            path = _earlier(home, resume)
+            path = _stored(store, home, resume) if store else _earlier(home, resume)
         try:
             journal = Journal(path / "journal.jsonl")
         except AlreadyRunning as error:
@@ -76,7 +83,18 @@ class SearchFolder:
         except UserError:
             journal.close()
             raise
-        return cls(path, journal)
+        mirror = None
+        if store:
+            for name in (SPEC, DATA):
+                store.put(path / name, f"{path.name}/{name}")
+            mirror = Mirror(path, store.under(path.name))
+        return cls(path, journal, mirror)
+
+    def fetch_checkpoints(self) -> None:
+        """Bring the kept checkpoints of ended trials here from the object store, for what is made of them."""
+        if self.mirror is not None:
+            for name in self.mirror.sizes(FOLDER):
+                self.mirror.storage.fetch(f"{FOLDER}/{name}", self.path / FOLDER / name)
 
 
 def unwritable(path: Path, error: OSError) -> Problem:
@@ -96,17 +114,29 @@ def _write(path: Path, text: str) -> None:
 
 def _earlier(home: Path, resume: str) -> Path:
     begun = (p.parent for p in home.glob("*/journal.jsonl"))
-    found = sorted(p for p in begun if (p / SPEC).exists() and (p / DATA).exists())
+    found = sorted(p.name for p in begun if (p / SPEC).exists() and (p / DATA).exists())
+    return home / _chosen(found, resume, str(home))
+
+
+def _stored(store: Storage, home: Path, resume: str) -> Path:
+    """The folder of an earlier search, brought up to what the object store has of it."""
+    begun = [name for name in store.folders() if {SPEC, DATA} <= set(store.sizes(name))]
+    id = _chosen(begun, resume, str(store))
+    place = store.under(id)
+    if (other := other_driver(place)) is not None:
+        raise UserError([Problem("--resume", f"{other} runs the search {id}: wait for it, or end it")])
+    pull(place, home / id)
+    return home / id
+
+
+def _chosen(found: list[str], resume: str, where: str) -> str:
     if not found:
-        raise UserError([Problem("--resume", f"there is no search in {home}: start one without --resume")])
+        raise UserError([Problem("--resume", f"there is no search in {where}: start one without --resume")])
     if resume == "latest":
         return found[-1]
-    match = [path for path in found if path.name == resume]
-    if not match:
-        raise UserError(
-            [Problem("--resume", f"no search {resume!r} in {home}; there is: {', '.join(p.name for p in found)}")]
-        )
-    return match[0]
+    if resume not in found:
+        raise UserError([Problem("--resume", f"no search {resume!r} in {where}; there is: {', '.join(found)}")])
+    return resume
 
 
 def _irreconcilable(path: Path, journal: Journal, spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from search.phases import Phases
+from search.slots import Share, Slots
 from search.spec import Spec
 from search.trial import TrialRun
 
@@ -15,10 +16,10 @@ def run(phases: Phases, interrupted: Callable[[], bool]) -> None:
             pass
 
 
-def device(spec: Spec) -> str:
-    """What this process can train on."""
+def slots(spec: Spec) -> Slots:
+    """One trial at a time, on the GPU if this process has one and the spec does not say otherwise."""
     if spec.resources.gpu == 0:
-        return "cpu"
+        return Slots.alone(spec.models, Share(0, spec.resources.cpu))
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return Slots.alone(spec.models, Share(float(torch.cuda.is_available()), spec.resources.cpu))

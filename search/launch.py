@@ -9,7 +9,7 @@ import psutil
 from rich.console import Console
 from rich.markup import escape
 
-from search import confirm, description, dry_run, fitting, provenance, summary, tracking_server
+from search import confirm, description, dry_run, fitting, provenance, storage, summary, tracking_server
 from search.checks import checked
 from search.command_line import heed_allow_code
 from search.dataset import DataSource
@@ -19,6 +19,7 @@ from search.errors import Problem, UserError
 from search.folders import SPEC, SearchFolder, unwritable
 from search.interrupts import Interrupts
 from search.journal import Phase
+from search.lasting import lasting
 from search.phases import Phases
 from search.progress import Progress
 from search.proposers import ListProposer, StudyProposer
@@ -29,6 +30,7 @@ from search.spec import Spec, load
 from search.tracking import Tracker
 from search.tracking_server import TrackingUnreachable
 from trainables.data import ImageData
+from trainables.errors import first_line
 from trainables.redaction import redact
 
 
@@ -43,12 +45,24 @@ def launch(options: argparse.Namespace, console: Console) -> int:
     source, data = _checked(spec, options, console)
     if source.substitute_for:
         console.print(summary.substitute_warning(source))
-    with Engine(spec, source, options) as engine:
+    with Engine(spec, source, _shared(spec, options), options) as engine:
         if options.dry_run:
             dry_run.show(console, spec, source, data, engine.describe())
             return 0
-        folder = SearchFolder.open(options.results, spec, source, data, options.resume)
+        folder = SearchFolder.open(_results(spec, options), spec, source, data, options.resume)
         return _Launch(spec, source, data, folder, engine, console, options).run()
+
+
+def _shared(spec: Spec, options: argparse.Namespace) -> str | None:
+    """Where the search's state goes as other machines know it, None where it is of this machine alone."""
+    return spec.storage or (str(options.results.absolute()) if options.results else None)
+
+
+def _results(spec: Spec, options: argparse.Namespace) -> Path:
+    """The folder of all searches, as this machine knows it."""
+    if spec.storage and not storage.is_object_store(spec.storage):
+        return storage.folder(spec.storage)
+    return options.results or lasting("results")
 
 
 class _Launch:
@@ -61,6 +75,8 @@ class _Launch:
         self.spec, self.source, self.data, self.folder = spec, source, data, folder
         self.engine, self.console, self.options = engine, console, options
         self.journal = folder.journal
+        self.trained_on = source
+        """As workers load it."""
 
     def run(self) -> int:
         spec, journal = self.spec, self.journal
@@ -70,12 +86,16 @@ class _Launch:
             f"[bold]{spec.name}[/] on {self.source.title}: up to {spec.trials} trials "
             f"of up to {spec.scheduler.max_epochs} epochs, {self.engine.describe()}"
         )
+        state = self.folder.mirror or self.folder.path
         self.console.print(
-            f"[dim]state in {escape(str(self.folder.path))}, runs in {escape(redact(uri))} under experiment "
+            f"[dim]state in {escape(redact(str(state)))}, runs in {escape(redact(uri))} under experiment "
             f"{experiment(spec, self.source)}; Ctrl-C ends it cleanly[/]",
             soft_wrap=True,
         )
         try:
+            if self.engine.several_machines and (shared := _shared(spec, self.options)):
+                with self.console.status(f"copying {self.source.title} to {escape(redact(shared))}"):
+                    self.trained_on = self.source.copied(self.data, shared)
             searcher, described = self._begin()
         except OSError as error:
             raise UserError([unwritable(self.folder.path, error)]) from error
@@ -100,16 +120,29 @@ class _Launch:
             finally:
                 phases.close()
         finished = not interrupted() and not broken and not phases.halted
+        self._bring_checkpoints()
         summary.show(self.console, spec, journal, self.source)
         if broken:
             self.console.print(f"[red]The search broke off: {escape(broken)}[/]")
         if phases.halted:
             self.console.print(f"[red]The search was ended: {escape(phases.halted)}[/]")
         Ending(spec, self.source, self.folder, self.console, self.options, tracker).close(finished)
-        journal.close()
+        self._let_go()
         if interrupted() or phases.halted:
             return 130
         return 0 if finished and any(r.epochs for r in journal.records.values()) else 1
+
+    def _bring_checkpoints(self) -> None:
+        try:
+            self.folder.fetch_checkpoints()
+        except OSError as error:
+            self._warn(f"The checkpoints could not be fetched from {self.folder.mirror}: {error}.")
+
+    def _let_go(self) -> None:
+        self.journal.close()
+        if self.folder.mirror is not None and not self.folder.mirror.close():
+            where = f"{self.folder.mirror} ({self.folder.mirror.error})"
+            self._warn(f"Not all of the state reached {where}: it is whole in {self.folder.path}, for --resume there.")
 
     def _nothing_left(self) -> str:
         if sum(not r.outside for r in self.journal.of("search")) >= self.spec.trials:
@@ -122,7 +155,7 @@ class _Launch:
         """The study, and the file that describes the search, once the journal says that a driver has started."""
         on = self.engine.describe()
         began = psutil.Process().create_time()
-        self.journal.append("launch", on=on, concurrent=self.engine.concurrent, command=began)
+        self.journal.append("launch", on=on, concurrent=self.engine.slots.concurrent, command=began)
         self.journal.close_trials()
         described = description.describe(self.spec, self.source, self.data, on)
         return self._searcher(), description.write(described, self.folder.path)
@@ -178,19 +211,21 @@ class _Launch:
             phase=phase,
             metric=self.spec.objective.metric,
             maximize=self.spec.objective.maximize,
-            data=self.source,
+            data=self.trained_on,
             classes=len(self.data.classes),
             folder=self.folder.path,
+            mirror=self.folder.mirror,
             keep=keep,
             checkpoint_bytes=self.spec.budget.checkpoint_bytes,
-            threads=self.spec.resources.cpu,
-            concurrent=self.engine.concurrent,
-            device=self.engine.device,
+            slots=self.engine.slots,
+            retries=self.spec.resources.retries,
             score_test=phase == "confirm",
         )
 
     def _progress(self, phase: Phase, total: int) -> Progress:
-        return Progress(self.console, self.spec, self.journal, phase, total, self.engine.concurrent, self.source.title)
+        return Progress(
+            self.console, self.spec, self.journal, phase, total, self.engine.slots.concurrent, self.source.title
+        )
 
     def _tags(self) -> dict[str, str]:
         tags = {
@@ -200,7 +235,7 @@ class _Launch:
             "search.spec_hash": self.spec.hash,
             "data": self.source.title,
             "data.fingerprint": self.data.fingerprint,
-            "device": self.engine.device,
+            "device": self.engine.slots.devices,
         }
         if self.source.substitute_for:
             tags["data.substitute_for"] = self.source.substitute_for
@@ -231,4 +266,18 @@ def _checked(spec: Spec, options: argparse.Namespace, console: Console) -> tuple
                 "The record is kept, and sent when the server is there: during the search, at its end, or by --resume.",
                 soft_wrap=True,
             )
+    if spec.storage:
+        problems += _storage_problems(spec, options)
     return checked(spec, options.data_dir, problems)
+
+
+def _storage_problems(spec: Spec, options: argparse.Namespace) -> list[Problem]:
+    address = str(spec.storage)
+    if options.results and not storage.is_object_store(address):
+        return [Problem("--results", f"the state goes to {address}, as `storage` or SEARCH_STORAGE says: leave it out")]
+    try:
+        storage.check(address)
+    except OSError as error:
+        remedy = "mend the address or the access to it"
+        return [Problem("storage", f"{redact(address)} cannot be used ({redact(first_line(error))}): {remedy}")]
+    return []

@@ -5,7 +5,7 @@ halts it instead: cleanly, to be resumed.
 """
 
 import contextlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 from search.outcomes import Outcome
@@ -57,31 +57,36 @@ class Phases:
         if self._current is not None:
             self._current.halted = self.halted
 
-    def halve(self, id: str) -> int | None:
-        """A trial's worker was killed for memory: how many images at a time the next one is to have, at most."""
-        if self._current is not None:
-            with self._halting():
-                return self._current.halve(id)
-        return None
-
     def fail(self, id: str, error: str) -> None:
-        """A trial's code raised, or its worker died too often."""
-        if self._current is not None:
-            with self._halting():
-                self._current.fail(id, error)
+        """A trial's code raised."""
+        self._tell(lambda session: session.fail(id, error))
+
+    def died(self, id: str, error: str, node: str | None, *, of_memory: bool = False) -> None:
+        """A trial's worker died, or was killed for memory: another one takes it up, unless it has too often."""
+        self._tell(lambda session: session.died(id, error, node, of_memory=of_memory))
+
+    def moved(self, id: str) -> None:
+        """The node of a trial's worker was lost: another one takes the trial up."""
+        self._tell(lambda session: session.moved(id))
+
+    def lost_node(self, node: str) -> None:
+        """A node was lost: the workers that died there were not at fault."""
+        self._tell(lambda session: session.lost_node(node))
 
     def restart(self) -> None:
         """Begin what is running again, from its checkpoints: all workers are gone."""
         self._ahead = None
-        if self._current is not None:
-            self._current.restart()
+        self._tell(lambda session: session.restart())
 
     def close(self) -> None:
         """End here: what is running is interrupted."""
+        self._tell(lambda session: session.interrupt())
+        self._sessions.close()
+
+    def _tell(self, what: Callable[[Session], None]) -> None:
         if self._current is not None:
             with self._halting():
-                self._current.interrupt()
-        self._sessions.close()
+                what(self._current)
 
     def _heard(self, session: Session, id: str, result: Mapping[str, Any]) -> bool:
         if "failure" in result:

@@ -31,6 +31,10 @@ class StudyProposer:
         if self._prepared is None and self._next_number >= self.PREPARED_FROM:
             self._prepared = self._ask()
 
+    def put_back(self, proposal: Proposal) -> None:
+        """Propose it again: there was no room for it."""
+        self._prepared = proposal
+
     def close(self) -> None:
         """Give back what was prepared and is not wanted any more."""
         if self._prepared is not None:
@@ -68,6 +72,10 @@ class ListProposer:
 
     def prepare(self) -> None:
         """Nothing to do."""
+
+    def put_back(self, proposal: Proposal) -> None:
+        """Propose it again: there was no room for it."""
+        self._waiting.insert(0, proposal)
 
     def report(self, record: TrialRecord, epoch: int, metrics: Mapping[str, Any]) -> None:
         """Nothing to do."""

@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         "--no-report", dest="report", action="store_false", help="make no report at the end (analysis.report can)"
     )
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="where searches keep their state (default: ./results)"
+        "--results", type=Path, help="where searches keep their state (default: the spec's storage, else ./results)"
     )
     parser.add_argument("--address", help="of a Ray cluster to run on (default: RAY_ADDRESS, else this machine alone)")
     return parser

@@ -129,11 +129,29 @@ class BudgetSpec(Section):
     trials alone need more, the search ends, to be resumed with more."""
 
 
-class ResourcesSpec(Section):
-    """`resources`: of one trial."""
+Cpus = Annotated[int, Field(ge=1, le=10_000)]
+Gpus = Literal["auto"] | Annotated[float, Field(ge=0, le=10_000)]
 
-    cpu: Annotated[int, Field(ge=1, le=10_000)] = 1
-    gpu: Literal["auto"] | Annotated[float, Field(ge=0, le=10_000)] = "auto"
+
+class ShareSpec(Section):
+    """`resources.MODEL`: what the trials of one model are given, where it is not what the others are."""
+
+    cpu: Cpus | None = None
+    gpu: Gpus | None = None
+
+    @field_validator("gpu")
+    @classmethod
+    def _whole(cls, gpu: Gpus | None) -> Gpus | None:
+        if isinstance(gpu, float) and gpu > 1 and gpu % 1:
+            raise ValueError(f"must be a whole number above 1, or a part of one GPU below it, not {gpu:g}")
+        return gpu
+
+
+class ResourcesSpec(ShareSpec):
+    """`resources`: of one trial. The file may have `default` and models beside these keys, a `ShareSpec` each."""
+
+    cpu: Cpus = 1
+    gpu: Gpus = "auto"
     """A number, a fraction to share a GPU, or auto: packed by measured memory where there is a GPU."""
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
     """How often a trial whose worker died goes on from its last epoch."""

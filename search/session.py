@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from search.checkpoints import Checkpoints
+from search.checkpoints import Checkpoints, Disk, Files, ObjectStore
 from search.dataset import DataSource
 from search.journal import Journal, Phase, TrialRecord
+from search.mirror import Mirror
 from search.outcomes import LOSSES, Outcome, divergence, is_number
 from search.schedulers import Asha
+from search.slots import Slots
 from search.trial import Task
 from trainables import own_code
 from trainables.config import FIELDS, TrainConfig
@@ -45,6 +47,9 @@ class Proposer(Protocol):
     def prepare(self) -> None:
         """Work the next one out in advance, for all workers are busy."""
 
+    def put_back(self, proposal: Proposal) -> None:
+        """Propose it again: there was no room for it."""
+
     def report(self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
         """An epoch's metrics."""
 
@@ -66,14 +71,14 @@ class Setting:
     """Of this search; holds the checkpoints and the tracebacks."""
     keep: int
     """How many of the best finished trials keep their checkpoint."""
-    threads: int
-    """CPU threads a trial."""
-    concurrent: int
-    """Trials at a time."""
-    device: str = "cpu"
-    """What trials train on: `cpu` or `cuda`."""
+    slots: Slots
+    """What trials are given, and how many run at a time."""
+    retries: int = 0
+    """How often a trial whose worker died goes on from its last epoch."""
     score_test: bool = False
     """Whether the last epoch is scored on the test set too."""
+    mirror: Mirror | None = None
+    """Of the folder in an object store, where the checkpoints are then too."""
     checkpoint_bytes: int | None = None
     """What all checkpoints may take on the disk; None for no limit."""
 
@@ -98,11 +103,12 @@ class Session:
         self.running: set[str] = set()
         self._unfinished = [r for r in self.records() if r.outcome is Outcome.INTERRUPTED and not r.outside]
         self._exhausted = False
+        self._deaths: dict[str, list[str | None]] = {}
+        """By trial, the nodes on which its workers died."""
         self.halted: str | None = None
         """Why nothing may start or go on, None while all may."""
-        self.checkpoints = Checkpoints(
-            setting.folder / "checkpoints", setting.keep, setting.checkpoint_bytes, setting.metric, setting.maximize
-        )
+        files: Files = ObjectStore(setting.mirror) if setting.mirror else Disk(setting.folder)
+        self.checkpoints = Checkpoints(files, setting.keep, setting.checkpoint_bytes, setting.metric, setting.maximize)
         self.checkpoints.take_up(r for r in self.records() if r not in self._unfinished)
         for record in self.records():
             history: list[Mapping[str, Any]] = []
@@ -118,7 +124,8 @@ class Session:
     @property
     def exhausted(self) -> bool:
         """Whether no further trial will start."""
-        return self.halted is not None or self._exhausted or self.hopeless or self.out_of_time()
+        done = self._exhausted and not self._unfinished
+        return self.halted is not None or done or self.hopeless or self.out_of_time()
 
     @property
     def hopeless(self) -> bool:
@@ -130,17 +137,24 @@ class Session:
         """The next trial to start; None when all slots are taken or the session is exhausted."""
         if self.exhausted:
             return None
-        if len(self.running) >= self.setting.concurrent:
+        running = [self._model(self.journal.records[id].params) for id in self.running]
+        if not self.setting.slots.room(running):
             if not self._unfinished:
                 self.proposer.prepare()
             return None
         if self._unfinished:
-            record = self._unfinished.pop(0)
+            record = self._unfinished[0]
             proposal = Proposal(record.id, record.number, record.params)
+            if not self.setting.slots.room(running, self._model(proposal.params)):
+                return None
+            self._unfinished.pop(0)
         else:
             new = self.proposer.propose()
             if new is None:
                 self._exhausted = True
+                return None
+            if not self.setting.slots.room(running, self._model(new.params)):
+                self.proposer.put_back(new)
                 return None
             proposal = Proposal(new.id, new.number, TrainConfig.of(new.params).in_effect())
         self.running.add(proposal.id)
@@ -200,6 +214,36 @@ class Session:
         path.write_text(error)
         self.end(id, Outcome.FAILED, f"{error.strip().splitlines()[-1]} (all of it: {path})")
 
+    def died(self, id: str, error: str, node: str | None = None, *, of_memory: bool = False) -> None:
+        """A trial's worker died: another one takes it up, unless that has happened too often.
+
+        Args:
+            error: what Ray says.
+            node: where the worker was.
+            of_memory: whether it was killed for memory; the next one then lets half as many images through at a time.
+        """
+        if id not in self.running:
+            return
+        deaths = self._deaths.setdefault(id, [])
+        deaths.append(node)
+        if len(deaths) <= self.setting.retries:
+            if of_memory:
+                self._halve(id)
+            self._again([id])
+            return
+        times = "once" if len(deaths) == 1 else f"{len(deaths)} times"
+        why = ", at last killed for memory" if of_memory else ""
+        self.fail(id, f"{error}\nThe trial's worker died {times}{why}.")
+
+    def moved(self, id: str) -> None:
+        """The node of a trial's worker was lost: another one takes the trial up, and that counts for nothing."""
+        if id in self.running:
+            self._again([id])
+
+    def lost_node(self, node: str) -> None:
+        """A node was lost: the workers that died there before that was known were not at fault."""
+        self._deaths = {id: [where for where in nodes if where != node] for id, nodes in self._deaths.items()}
+
     def end(self, id: str, outcome: Outcome, reason: str = "") -> None:
         """Close a trial, once."""
         if id not in self.running:
@@ -217,8 +261,12 @@ class Session:
 
     def restart(self) -> None:
         """Begin what is running again, from its checkpoints: all workers are gone."""
-        self._unfinished = [self.journal.records[id] for id in sorted(self.running)] + self._unfinished
-        self.running.clear()
+        self._again(sorted(self.running))
+
+    def _again(self, ids: Sequence[str]) -> None:
+        """Have trials begun again before any other, from their checkpoints."""
+        self._unfinished = [self.journal.records[id] for id in ids] + self._unfinished
+        self.running.difference_update(ids)
 
     def interrupt(self) -> None:
         """Close what is still running, to be gone on with later."""
@@ -235,14 +283,10 @@ class Session:
         if id in self.running and self.journal.records[id].images_a_pass != images_a_pass:
             self.journal.append("memory", id=id, images_a_pass=images_a_pass, reason=reason)
 
-    def halve(self, id: str) -> int | None:
-        """A trial's worker was killed for memory: how many images at a time the next one is to have, at most."""
-        if id not in self.running:
-            return None
+    def _halve(self, id: str) -> None:
         record = self.journal.records[id]
         half = math.ceil((record.images_a_pass or record.params["batch_size"]) / 2)
         self.divided(id, half, "its worker was killed for memory")
-        return half
 
     def _images_a_pass(self, record: TrialRecord) -> int | None:
         """The fewest that this trial, or one of the same network and no larger batches, had to make do with."""
@@ -259,18 +303,25 @@ class Session:
         return divergence(history, self.setting.classes, record.params["loss"], self.setting.metric)
 
     def _task(self, proposal: Proposal) -> Task:
+        share = self.setting.slots.shares[self._model(proposal.params)]
         return Task(
             id=proposal.id,
             params=dict(proposal.params),
             data=self.setting.data.content(),
-            checkpoint=str(self.checkpoints.path(proposal.id)),
-            threads=self.setting.threads,
-            device=self.setting.device,
+            checkpoint=self.checkpoints.files.name(proposal.id),
+            storage=self.checkpoints.files.storage,
+            threads=share.cpu,
+            gpu=share.gpu,
+            device=share.device,
             score_test=self.setting.score_test,
             epochs_done=max(self.journal.records[proposal.id].epochs, default=0),
             images_a_pass=self.journal.records[proposal.id].images_a_pass,
             own_code=own_code.allowed(),
         )
+
+    @staticmethod
+    def _model(params: Mapping[str, Any]) -> str:
+        return params.get("model", FIELDS["model"].default)
 
 
 def _network(params: Mapping[str, Any]) -> dict[str, Any]:

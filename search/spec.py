@@ -5,11 +5,11 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, ValidationError
 
-from search import space, spec_checks, yaml_file
+from search import space, spec_checks, storage, yaml_file
 from search.errors import Problem, UserError
 from search.sections import (
     SECTIONS,
@@ -21,6 +21,7 @@ from search.sections import (
     SamplerSpec,
     SchedulerSpec,
     Section,
+    ShareSpec,
     TrackingSpec,
 )
 from search.space import Space
@@ -49,10 +50,14 @@ class Spec(Section):
     resources: ResourcesSpec
     tracking: TrackingSpec
     confirm: ConfirmSpec | None
+    storage: str | None
+    """Where searches keep their state and checkpoints: a folder that all machines share, or an object store."""
     source: str
     """The file it was read from."""
     lines: dict[str, int]
     """The line of each key in it."""
+    by_model: dict[str, ShareSpec]
+    """What the trials of a model are given that has a key of its own in `resources`."""
     content: dict[str, Any]
     """The file's content after `--set`: what is recorded, and what the hash is taken of."""
 
@@ -69,6 +74,16 @@ class Spec(Section):
             return min(combinations, self.budget.trials or combinations)
         return self.budget.trials or combinations
 
+    def share_of(self, model: str) -> tuple[int, float | Literal["auto"]]:
+        """CPUs and GPUs of a trial of the model."""
+        own = self.by_model.get(model, ShareSpec())
+        return own.cpu or self.resources.cpu, self.resources.gpu if own.gpu is None else own.gpu
+
+    def share_key(self, model: str, kind: str) -> str:
+        """Where the file says a model's `cpu` or `gpu`."""
+        own = self.by_model.get(model)
+        return f"resources.{model}.{kind}" if own and getattr(own, kind) is not None else f"resources.{kind}"
+
     @property
     def kept(self) -> int:
         """How many of the best trials keep their weights."""
@@ -81,7 +96,7 @@ class Spec(Section):
         return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
 
 
-KEYS = ("name", "model", "space", *SECTIONS)
+KEYS = ("name", "model", "space", "storage", *SECTIONS)
 
 
 def load(path: Path, overrides: tuple[str, ...] = ()) -> Spec:
@@ -115,8 +130,15 @@ def parse(content: dict[str, Any], source: str, lines: dict[str, int]) -> tuple[
         for key in content
         if key not in KEYS
     ]
-    sections = {name: _section(name, kind, content, problems) for name, kind in SECTIONS.items()}
+    sections = {
+        name: _section(name, kind, content.get(name, {}), problems)
+        for name, kind in SECTIONS.items()
+        if name != "resources"
+    }
+    sections["resources"], by_model = _resources(content.get("resources", {}), problems)
     name = _name(content, problems)
+    if (text := _storage_problem(content.get("storage"))) is not None:
+        problems.append(Problem("storage", text))
     entries = content.get("space", {})
     if not isinstance(entries, dict):
         problems.append(Problem("space", "must be a mapping of hyperparameters"))
@@ -125,6 +147,12 @@ def parse(content: dict[str, Any], source: str, lines: dict[str, int]) -> tuple[
         problems.append(Problem("model", "is given both here and in space: remove one"))
     model = content.get("model", entries.get("model", FIELDS["model"].default))
     parsed, found = space.parse({"model": model, **{str(key): entry for key, entry in entries.items()}})
+    models = parsed.possible("model")
+    problems += [
+        Problem(f"resources.{name}", f"no trial trains it; the models are: {', '.join(map(str, models))}")
+        for name in by_model
+        if name not in models
+    ]
     scheduler = sections["scheduler"]
     epochs_given = "epochs" in parsed.keys
     if isinstance(scheduler, SchedulerSpec) and not epochs_given:
@@ -141,6 +169,8 @@ def parse(content: dict[str, Any], source: str, lines: dict[str, int]) -> tuple[
         "source": source,
         "lines": lines,
         "content": content,
+        "by_model": by_model,
+        "storage": storage.resolve(content.get("storage")),
         **sections,
     }
     return Spec.model_construct(**fields), []
@@ -152,8 +182,26 @@ def _expanded(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "data": {"name": data}} if isinstance(data, str) else content
 
 
-def _section(name: str, kind: type[Section], content: dict, problems: list[Problem]) -> Section | None:
-    value = content.get(name, {})
+def _resources(content: Any, problems: list[Problem]) -> tuple[Section | None, dict[str, ShareSpec]]:
+    """The section, and what models are given that have a key of their own in it."""
+    if not isinstance(content, dict):
+        return _section("resources", ResourcesSpec, content, problems), {}
+    mappings = {str(key): value for key, value in content.items() if isinstance(value, dict)}
+    own = {str(key): value for key, value in content.items() if not isinstance(value, dict)}
+    default = _section("resources.default", ShareSpec, mappings.pop("default", {}), problems)
+    twice = [key for key in ShareSpec.model_fields if key in own and getattr(default, key, None) is not None]
+    problems += [Problem(f"resources.{key}", "is given both here and under default: remove one") for key in twice]
+    if default is not None:
+        own = default.model_dump(exclude_unset=True) | own
+    by_model = {
+        name: share
+        for name, value in mappings.items()
+        if isinstance(share := _section(f"resources.{name}", ShareSpec, value, problems), ShareSpec)
+    }
+    return _section("resources", ResourcesSpec, own, problems), by_model
+
+
+def _section(name: str, kind: type[Section], value: Any, problems: list[Problem]) -> Section | None:
     if name == "confirm" and value is None:
         return None
     if not isinstance(value, dict):
@@ -195,6 +243,14 @@ def _from_pydantic(section: str, kind: type[Section], error: ValidationError) ->
         Problem(key, ("must be " if key in given else "") + " or ".join(dict.fromkeys(lines)) + given.get(key, ""))
         for key, lines in texts.items()
     ]
+
+
+def _storage_problem(address: Any) -> str | None:
+    if address is None:
+        return None
+    if not isinstance(address, str) or not address:
+        return f"must be a folder, or an address such as s3://BUCKET/FOLDER, not {address!r}"
+    return storage.problem(address)
 
 
 def _name(content: dict, problems: list[Problem]) -> str:

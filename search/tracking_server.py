@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from search.lasting import lasting
 from trainables.errors import first_line
 from trainables.redaction import HIDDEN, redact
 
 SQLITE = "sqlite:///"
-DEFAULT_URI = f"{SQLITE}mlflow.db"
+DEFAULT_FILE = "mlflow.db"
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 SETTINGS = {
     # The client's own retries last minutes; the tracker's begin from the journal.
@@ -42,7 +43,7 @@ class TrackingUnreachable(ConnectionError):
 
 def resolve_uri(uri: str | None) -> str:
     """The spec's tracking URI, else MLFLOW_TRACKING_URI, else a database in this folder; file paths absolute."""
-    found = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    found = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{lasting(DEFAULT_FILE)}"
     return f"{SQLITE}{Path(found.removeprefix(SQLITE)).absolute()}" if found.startswith(SQLITE) else found
 
 

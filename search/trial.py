@@ -4,12 +4,13 @@ import math
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from search.dataset import DataSource
+from search.saved_state import StateFile, StoredState
 from trainables import own_code
 from trainables.config import TrainConfig
+from trainables.errors import first_line
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,11 @@ class Task:
     data: dict[str, Any]
     """A `DataSource`'s content."""
     checkpoint: str
-    """File that holds the state after each epoch."""
+    """File that holds the state after each epoch; its name in the storage where there is one."""
     threads: int
+    """And CPUs of the worker."""
+    gpu: float = 0.0
+    """GPUs of the worker."""
     device: str = "cpu"
     """`cpu` or `cuda`; Ray shows a worker only the GPUs that it was given."""
     score_test: bool = False
@@ -30,6 +34,8 @@ class Task:
     """Of them the driver has heard; what the checkpoint lacks of them is trained again, and that is said."""
     images_a_pass: int | None = None
     """The most that may go through the network at once, for memory's sake; None: as many as are wanted."""
+    storage: str | None = None
+    """Address of the object store that holds the checkpoint, None for a file."""
     own_code: str | None = None
     """The folder of the user's own models and data sets, where they may be run."""
 
@@ -43,6 +49,7 @@ class TrialRun:
         self._state: Any = None
         self._loader: Any = None
         self._images_a_pass = task.images_a_pass
+        self._saved = StoredState(task.storage, task.checkpoint) if task.storage else StateFile(task.checkpoint)
         self._reported = 0
         """The last epoch whose metrics were returned."""
         self._loss = ""
@@ -65,8 +72,6 @@ class TrialRun:
         """A step, with ever fewer images at a time as long as memory does not suffice."""
         import torch
 
-        from trainables.errors import first_line
-
         while True:
             try:
                 return self._step()
@@ -83,9 +88,9 @@ class TrialRun:
         assert self._epochs is not None  # noqa: S101 (for the type checker: set by _start)
         metrics = next(self._epochs)
         try:
-            self._state.save(Path(self.task.checkpoint))
+            self._saved.save(self._state)
         except OSError as error:
-            return {"unsaved": f"{error.strerror}: {Path(self.task.checkpoint).parent}"}
+            return {"unsaved": f"{error.strerror or first_line(error)}: {self._saved}"}
         return self._result(metrics)
 
     def _start(self) -> Any:
@@ -107,7 +112,7 @@ class TrialRun:
         parts = source.split(data, config.train_fraction)
         self._loader = Loader(parts, config, device, self._images_a_pass)
         self._state = TrainState.create(config, data.input_shape, len(data.classes), device)
-        damaged = self._state.restore(Path(self.task.checkpoint), device)
+        damaged = self._saved.restore(self._state, device)
         if damaged or self._state.epoch < (self._reported or self.task.epochs_done):
             self._loss = _loss("damaged" if damaged else "gone", self._state.epoch)
         self._epochs = train(config, self._loader, self._state)

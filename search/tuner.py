@@ -29,10 +29,12 @@ SETTINGS = {
 os.environ.update(SETTINGS)
 
 from ray import tune  # noqa: E402 (reads the settings when it is imported)
+from ray.tune.experiment import Trial  # noqa: E402
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
 from search.phases import Phases  # noqa: E402
+from search.watch import Watch  # noqa: E402
 from search.worker import TuneTrial  # noqa: E402
 
 
@@ -95,27 +97,32 @@ KILLED_FOR_MEMORY = "running low on memory"
 
 
 class _Failures(_Unsaved, tune.Callback):
-    """Hears of trials whose worker died: what of, and whether too often. All do when Ray itself died: no fault."""
+    """Hears of trials whose worker died. Tune would start them again by itself; the session knows better whether."""
 
-    def __init__(self, phases: Phases, lost: Callable[[], bool]):
-        self._phases, self._lost = phases, lost
-
-    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        if _killed_for_memory(Path(trial.error_file).read_text()):
-            trial.config["images_a_pass"] = self._phases.halve(trial.config["id"])
+    def __init__(self, phases: Phases, watch: Watch):
+        self._phases, self._watch = phases, watch
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        if self._lost():
+        if self._watch.ray_died():
             return
         error = Path(trial.error_file).read_text() if trial.error_file else ""
-        times = "once" if trial.num_failures == 1 else f"{trial.num_failures} times"
-        why = ", at last killed for memory" if _killed_for_memory(error) else ""
-        self._phases.fail(trial.config["id"], f"{error}\nThe trial's worker died {times}{why}.")
+        node = self._watch.node_of(error)
+        if self._watch.is_lost(node):
+            self._phases.moved(trial.config["id"])
+        else:
+            killed = KILLED_FOR_MEMORY in error
+            self._phases.died(trial.config["id"], error, node, of_memory=killed)
 
 
-def _killed_for_memory(errors: str) -> bool:
-    """Whether the last of a trial's failures, as Tune writes them one after the other, was a lack of memory."""
-    return KILLED_FOR_MEMORY in errors.rpartition("Failure #")[2]
+class _Waiting(_Unsaved, tune.Callback):
+    """Notices trials that no node has room for."""
+
+    def __init__(self, watch: Watch):
+        self._watch = watch
+
+    def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
+        if self._watch.due():
+            self._watch.look([t.config for t in trials if t.status == Trial.PENDING])
 
 
 class _When(tune.Stopper):
@@ -134,27 +141,17 @@ class _When(tune.Stopper):
         return {}
 
 
-def run(
-    phases: Phases,
-    *,
-    cpu: int,
-    gpu: float,
-    retries: int,
-    interrupted: Callable[[], bool],
-    lost: Callable[[], bool],
-) -> None:
+def run(phases: Phases, watch: Watch, interrupted: Callable[[], bool]) -> None:
     """Run all trials on the Ray cluster that this process is connected to.
 
     Args:
-        cpu, gpu: resources of one trial.
-        retries: how often a trial whose worker died goes on from its checkpoint.
+        watch: of the cluster. If Ray has died on this machine the run ends, with trials still running.
         interrupted: whether to end now; asked several times a second.
-        lost: whether Ray has died on this machine: it ends then too, with trials still running.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="search-tune-") as storage:
         tuner = tune.Tuner(
-            tune.with_resources(TuneTrial, {"cpu": cpu, "gpu": gpu}),
+            tune.with_resources(TuneTrial, _resources),
             tune_config=tune.TuneConfig(
                 search_alg=_SearcherAdapter(phases),
                 scheduler=_SchedulerAdapter(phases),
@@ -165,11 +162,14 @@ def run(
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=storage,
-                callbacks=[_Failures(phases, lost)],
-                stop=_When(lambda: interrupted() or lost() or phases.halted is not None),
-                failure_config=tune.FailureConfig(max_failures=retries),
+                callbacks=[_Failures(phases, watch), _Waiting(watch)],
+                stop=_When(lambda: interrupted() or watch.ray_died() or phases.halted is not None),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 verbose=0,
             ),
         )
         tuner.fit()
+
+
+def _resources(task: dict[str, Any]) -> tune.PlacementGroupFactory:
+    return tune.PlacementGroupFactory([{"CPU": task["threads"], "GPU": task["gpu"]}])

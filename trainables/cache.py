@@ -22,6 +22,7 @@ from trainables.data import ImageData
 
 FORMAT = 2
 """Part of the key: raise it when decoded arrays would differ from those of an earlier version."""
+META = "meta.json"
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels", "validation_images", "validation_labels")
 """The last two only of a data set that has them."""
 
@@ -55,14 +56,25 @@ def cached(name: str, sources: Sequence[Path], decode: Callable[[], Decoded], *,
         decode: reads them.
         options: whatever else the decoded arrays depend on.
     """
-    folder = cache_dir() / f"{_safe(name)}-{_key(sources, options)}"
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                _write(folder, decode())
-    return _read(name, folder)
+    return _entry(name, _key(sources, options), lambda folder: _save(decode(), folder))
+
+
+def copied(name: str, fingerprint: str, fetch: Callable[[Path], None]) -> ImageData:
+    """A data set that was decoded elsewhere (see `save`), fetched into the cache first if need be.
+
+    Args:
+        fetch: puts the files into a folder.
+    """
+    return _entry(name, fingerprint, fetch)
+
+
+def save(data: ImageData, folder: Path) -> None:
+    """Write a data set as it is in the cache."""
+    for array_name in ARRAYS:
+        if (array := getattr(data, array_name)) is not None:
+            np.save(folder / f"{array_name}.npy", array)
+    meta = {"classes": data.classes, "mean": data.mean, "std": data.std, "fingerprint": data.fingerprint}
+    (folder / META).write_text(json.dumps(meta))
 
 
 def canonical_order(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -91,30 +103,42 @@ def _key(sources: Sequence[Path], options: str) -> str:
     return digest.hexdigest()
 
 
-def _write(folder: Path, decoded: Decoded) -> None:
+def _entry(name: str, key: str, fill: Callable[[Path], None]) -> ImageData:
+    folder = cache_dir() / f"{_safe(name)}-{key}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                _fill(folder, fill)
+    return _read(name, folder)
+
+
+def _fill(folder: Path, fill: Callable[[Path], None]) -> None:
     for left in folder.parent.glob(f".{folder.name}-*"):  # by a process that was killed here; the lock is ours
         shutil.rmtree(left)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
-        fingerprint = hashlib.blake2b(json.dumps(decoded.classes).encode(), digest_size=16)
-        for array_name in ARRAYS:
-            if getattr(decoded, array_name) is None:
-                continue
-            array = np.ascontiguousarray(getattr(decoded, array_name))
-            np.save(temporary / f"{array_name}.npy", array)
-            fingerprint.update(str(array.shape).encode())
-            fingerprint.update(array.data)
-        mean, std = _statistics(decoded.train_images)
-        meta = {"classes": decoded.classes, "mean": mean, "std": std, "fingerprint": fingerprint.hexdigest()}
-        (temporary / "meta.json").write_text(json.dumps(meta))
+        fill(temporary)
         temporary.rename(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
+def _save(decoded: Decoded, folder: Path) -> None:
+    fingerprint = hashlib.blake2b(json.dumps(decoded.classes).encode(), digest_size=16)
+    arrays = {name: np.ascontiguousarray(a) for name in ARRAYS if (a := getattr(decoded, name)) is not None}
+    for array in arrays.values():
+        fingerprint.update(str(array.shape).encode())
+        fingerprint.update(array.data)
+    mean, std = _statistics(decoded.train_images)
+    digest = fingerprint.hexdigest()
+    save(ImageData("", decoded.classes, **arrays, mean=tuple(mean), std=tuple(std), fingerprint=digest), folder)
+
+
 def _read(name: str, folder: Path) -> ImageData:
-    meta = json.loads((folder / "meta.json").read_text())
+    meta = json.loads((folder / META).read_text())
     # "c" shares the pages between processes as "r" does, and lets torch.from_numpy take the array
     # without a warning that it is read-only.
     arrays = {path.stem: np.load(path, mmap_mode="c") for path in folder.glob("*.npy")}

@@ -15,6 +15,7 @@ from search.proposers import ListProposer, StudyProposer
 from search.schedulers import Asha
 from search.searcher import StudySearcher
 from search.session import Session, Setting
+from search.slots import Share, Slots
 from search.spec import Spec, load
 from search.tracking import Tracker
 from search.trial import Task
@@ -84,7 +85,7 @@ def search(spec: Spec, results: Path, data_dir: Path, uri: str, failing: frozens
     shared = {"journal": journal, "scheduler": None}
     setting = {
         "metric": spec.objective.metric, "maximize": spec.objective.maximize, "data": source,
-        "folder": folder.path, "keep": spec.kept, "threads": 1, "concurrent": 1,
+        "folder": folder.path, "keep": spec.kept, "slots": Slots.alone(spec.models, Share(0, 1)),
         "classes": len(data.classes),
     }  # fmt: skip
     shared["scheduler"] = Asha(description.rungs(spec), spec.scheduler.reduction_factor, spec.objective.maximize)

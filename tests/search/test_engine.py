@@ -8,12 +8,14 @@ from conftest import write_spec
 
 from search import cluster, run, tuner
 from search.engine import ClusterLost, Engine
+from search.slots import Share, Slots
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "error: Ray did not start on this machine (The current node timed out): is the machine too busy"),
+        (["--address", "ray://10.0.0.1:10001"], "error: --address: ray://10.0.0.1:10001 is for Ray's client: submit"),
         (["--address", "10.0.0.1:6379"], "error: --address: no Ray cluster answers there: The current node timed out"),
     ],
 )
@@ -42,7 +44,7 @@ def test_ray_is_started_again_as_long_as_trials_get_on(monkeypatch, epochs, star
     phases = SimpleNamespace(heard=0, restart=lambda: restarted.append(phases.heard))
     begun: list[int] = []
 
-    def live(phases, **_):
+    def live(phases, *_):
         begun.append(phases.heard)
         phases.heard += next(lives)
 
@@ -50,9 +52,11 @@ def test_ray_is_started_again_as_long_as_trials_get_on(monkeypatch, epochs, star
     monkeypatch.setattr(cluster, "lost", lambda: len(begun) < len(epochs))
     monkeypatch.setattr(cluster, "connect", lambda address: None)
     monkeypatch.setattr(cluster, "disconnect", lambda: None)
+    monkeypatch.setattr(cluster, "nodes", lambda: [])
     resources = SimpleNamespace(retries=1)
-    engine = Engine(SimpleNamespace(resources=resources), None, SimpleNamespace(in_process=False, address="local"))
-    engine.slots = SimpleNamespace(cpu=1, gpu=0)
+    options = SimpleNamespace(in_process=False, address="local")
+    engine = Engine(SimpleNamespace(resources=resources), None, None, options)
+    engine.slots = Slots({"lenet": Share(0, 1)}, [], 1)
     with pytest.raises(ClusterLost, match="2 times") if broken else nullcontext():
         engine.run(phases, lambda: False, warnings.append)
     assert len(begun) == starts

@@ -51,7 +51,7 @@ def test_secrets_of_the_environment_are_found_in_any_text(monkeypatch: pytest.Mo
 
 def test_the_command_to_go_on_is_shown_without_the_password():
     options = argparse.Namespace(
-        spec=Path("a.yaml"), set=[f"tracking.uri=http://lena:{PASSWORD}@host"], results=Path("results"), address=None,
+        spec=Path("a.yaml"), set=[f"tracking.uri=http://lena:{PASSWORD}@host"], results=None, address=None,
         data_dir=Path("data"), in_process=False, report=True, allow_code=False,
     )  # fmt: skip
     command = resume_command(options, "20261123-1")

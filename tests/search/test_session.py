@@ -14,6 +14,7 @@ from search.phases import Phases
 from search.proposers import ListProposer
 from search.schedulers import Asha
 from search.session import HOPELESS, Proposal, Session, Setting, deadline
+from search.slots import Node, Share, Slots
 from trainables import checkpoint
 
 SOURCE = DataSource("digits", "/data", (("folder", "mine"),), 0.1, 7)
@@ -54,6 +55,9 @@ class Made:
     def prepare(self) -> None:
         pass
 
+    def put_back(self, proposal: Proposal) -> None:
+        self.waiting.insert(0, proposal)
+
     def report(self, record, epoch, metrics):
         assert metrics["epoch"] == epoch
         self.reported.append((record.id, epoch))
@@ -69,7 +73,17 @@ def journal(tmp_path: Path):
     journal.close()
 
 
-def begin(journal: Journal, proposer=None, *, rungs=(), factor=3, out_of_time=lambda: False, **setting) -> Session:
+def begin(
+    journal: Journal,
+    proposer=None,
+    *,
+    rungs=(),
+    factor=3,
+    out_of_time=lambda: False,
+    concurrent=2,
+    share=Share(0, 1),  # noqa: B008 (it is never changed)
+    **setting,
+) -> Session:
     chosen = {
         "phase": "search",
         "metric": "val_accuracy",
@@ -77,8 +91,7 @@ def begin(journal: Journal, proposer=None, *, rungs=(), factor=3, out_of_time=la
         "data": SOURCE,
         "classes": 10,
         "keep": 2,
-        "threads": 1,
-        "concurrent": 2,
+        "slots": Slots({"lenet": share, "mlp": share}, [], concurrent, elastic=True),
         **setting,
     }
     proposer = Made() if proposer is None else proposer
@@ -108,7 +121,7 @@ def run_through(session: Session, accuracy: float = 0.5, epochs: int = EPOCHS) -
 
 
 def make_checkpoint(session: Session, id: str) -> Path:
-    path = session.checkpoints.path(id)
+    path = Path(session.checkpoints.files.name(id))
     path.parent.mkdir(exist_ok=True)
     path.write_text(id)
     return path
@@ -136,9 +149,9 @@ def test_a_session_is_exhausted_when_there_is_nothing_more_to_propose(journal):
 
 
 def test_a_task_has_all_that_a_worker_needs(journal):
-    task = begin(journal, threads=3, device="cuda", score_test=True).next()
+    task = begin(journal, share=Share(0.5, 3), score_test=True).next()
     assert DataSource.of(task.data) == SOURCE
-    assert (task.id, task.threads, task.device, task.score_test) == ("t0", 3, "cuda", True)
+    assert (task.id, task.threads, task.gpu, task.device, task.score_test) == ("t0", 3, 0.5, "cuda", True)
     assert (task.params["lr"], task.params["epochs"]) == (0.1, EPOCHS)
     assert Path(task.checkpoint).parent.parent == journal.path.parent
 
@@ -413,7 +426,7 @@ def test_the_generation_before_the_last_goes_when_its_trial_ends(journal):
     before["t0"].write_text("a driver was killed before it removed this")
     begin(reopened(journal), keep=1)
     assert not before["t0"].exists()
-    assert session.checkpoints.path("t0").exists()
+    assert Path(session.checkpoints.files.name("t0")).exists()
 
 
 @pytest.mark.parametrize("cannot", ["be written down", "be told to the study"])
@@ -492,7 +505,7 @@ def test_a_resumed_session_begins_with_what_was_unfinished(journal):
     assert [task.id for task in tasks] == ["t1", "t2", "t3", "t4"]
     assert proposer.proposed == ["t3", "t4"]
     assert tasks[0].params == again.journal.records["t1"].params
-    assert tasks[0].checkpoint == str(session.checkpoints.path("t1"))
+    assert tasks[0].checkpoint == session.checkpoints.files.name("t1")
 
 
 def test_a_trial_that_goes_on_reports_its_last_epoch_again_and_then_the_next(journal):
@@ -634,13 +647,94 @@ def test_how_little_fits_is_known_to_a_resumed_search_and_to_its_confirmation(jo
 
 
 def test_a_worker_killed_for_memory_is_followed_by_one_with_half_the_images(journal):
-    phases = Phases(iter([begin(journal, ListProposer([of("t", batch_size=7)], journal))]))
-    phases.next()
-    assert [phases.halve("t") for _ in range(5)] == [4, 2, 1, 1, 1]
+    phases = Phases(iter([begin(journal, ListProposer([of("t", batch_size=7)], journal), retries=4)]))
+    given = []
+    for _ in range(5):
+        given.append(phases.next().images_a_pass)
+        phases.died("t", "no memory", "n", of_memory=True)
+    assert given == [None, 4, 2, 1, 1]
     memory = [e["images_a_pass"] for e, _ in read(journal.path) if e["event"] == "memory"]
     assert memory == [4, 2, 1]
-    phases.fail("t", "died too often")
-    assert phases.halve("t") is None
+    assert journal.records["t"].outcome is Outcome.FAILED
+    assert "died 5 times, at last killed for memory" in journal.records["t"].reason
+
+
+# Workers that die, nodes that are lost
+
+
+def test_a_trial_whose_worker_died_is_the_next_to_start_until_it_has_died_too_often(journal):
+    session = begin(journal, retries=2)
+    for _ in range(3):
+        assert (session.next().id, session.running) == ("t0", {"t0"})
+        session.died("t0", "SIGKILL")
+    assert journal.records["t0"].outcome is Outcome.FAILED
+    assert "The trial's worker died 3 times." in journal.records["t0"].reason
+    assert session.next().id == "t1"
+
+
+def test_a_trial_goes_on_from_the_epochs_that_were_heard_of(journal):
+    session = begin(journal, retries=1)
+    session.next()
+    session.report("t0", epoch(1))
+    session.report("t0", epoch(2))
+    session.died("t0", "SIGKILL")
+    assert session.next().epochs_done == 2
+
+
+def test_a_trial_that_dies_when_nothing_more_is_proposed_goes_on_before_the_next_phase_begins(journal):
+    closed = []
+    phases = Phases(two_phases(journal, Made(trials=1), closed, retries=1))
+    phases.next()
+    assert phases.next() is None
+    phases.died("t0", "SIGKILL", None)
+    assert phases.next().id == "t0"
+    assert closed == []
+
+
+def test_the_loss_of_a_node_counts_for_nothing(journal):
+    session = begin(journal, retries=0)
+    for _ in range(5):
+        assert session.next().id == "t0"
+        session.moved("t0")
+    assert journal.records["t0"].outcome is None
+
+
+def test_deaths_on_a_node_that_turns_out_to_be_lost_are_forgiven(journal):
+    session = begin(journal, retries=1)
+    session.next()
+    session.died("t0", "SIGKILL", "spot")
+    session.lost_node("spot")
+    session.next()
+    session.died("t0", "SIGKILL", "other")
+    assert session.next().id == "t0"
+    session.died("t0", "SIGKILL", "other")
+    assert journal.records["t0"].outcome is Outcome.FAILED
+
+
+# Models that are given more than others
+
+
+def test_a_trial_that_does_not_fit_waits_and_nothing_overtakes_it(journal):
+    proposals = [of(f"t{n}", model=model) for n, model in enumerate(["lenet", "resnet18", "lenet"])]
+    slots = Slots({"lenet": Share(0.25, 1), "resnet18": Share(1, 1)}, [Node("n", "a", 8, 1)], 10)
+    session = begin(journal, ListProposer(proposals, journal), slots=slots)
+    assert session.next().id == "t0"
+    assert session.next() is None
+    slots.nodes.append(Node("m", "b", 8, 1))
+    task = session.next()
+    assert (task.id, task.gpu) == ("t1", 1)
+    assert session.next().id == "t2"
+
+
+def test_a_node_that_joins_is_used_at_once_and_one_that_leaves_no_more(journal):
+    slots = Slots({"lenet": Share(0, 1)}, [Node("n", "a", 1, 0)], 10)
+    session = begin(journal, slots=slots)
+    assert [session.next() is None for _ in range(2)] == [False, True]
+    slots.nodes.append(Node("m", "b", 2, 0))
+    assert [session.next() is None for _ in range(3)] == [False, False, True]
+    slots.nodes.pop()
+    session.fail("t0", "broke")
+    assert session.next() is None
 
 
 # Giving up
@@ -798,17 +892,17 @@ def test_a_search_is_ended_for_its_first_reason_even_where_its_last_trials_ran(j
     assert journal.records[id].reason == "the first"
 
 
-def two_phases(journal: Journal, first: Made, closed: list[str], concurrent: int = 2):
+def two_phases(journal: Journal, first: Made, closed: list[str], **setting):
     """A search, then a confirmation of its two best, as the launcher makes them."""
     try:
-        yield begin(journal, first, concurrent=concurrent)
+        yield begin(journal, first, **setting)
         closed.append("search")
         best = sorted(
             (r for r in journal.records.values() if r.outcome is Outcome.COMPLETED),
             key=lambda r: -r.last["val_accuracy"],
         )[:2]
         proposals = [Proposal(f"confirm-{r.id}", r.number, {**r.params, "seed": 1000}) for r in best]
-        yield begin(journal, ListProposer(proposals, journal), phase="confirm", keep=2, concurrent=concurrent)
+        yield begin(journal, ListProposer(proposals, journal), phase="confirm", keep=2, **setting)
         closed.append("confirm")
     finally:
         closed.append("closed")

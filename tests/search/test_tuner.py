@@ -16,33 +16,51 @@ DEATH = "The actor died unexpectedly. There are some potential root causes. (1) 
 
 
 class Phases:
+    """Notes down what it hears."""
+
     def __init__(self):
-        self.halved: list[str] = []
-        self.failed: list[str] = []
+        self.heard: list[tuple] = []
 
-    def fail(self, id: str, error: str) -> None:
-        self.failed.append(error.splitlines()[-1])
+    def died(self, id: str, error: str, node: str | None, *, of_memory: bool) -> None:
+        self.heard.append(("died", id, node, of_memory))
 
-    def halve(self, id: str) -> int | None:
-        self.halved.append(id)
-        return 8
+    def moved(self, id: str) -> None:
+        self.heard.append(("moved", id))
 
 
-@pytest.mark.parametrize(("errors", "halved"), [([MONITOR], True), ([DEATH], False), ([MONITOR, DEATH], False)])
-def test_a_trial_goes_on_with_fewer_images_where_its_worker_was_killed_for_memory(tmp_path: Path, errors, halved):
+class Watch:
+    """Of a cluster whose only node is this."""
+
+    def __init__(self, *, lost: bool = False, ray_died: bool = False):
+        self.lost, self.died = lost, ray_died
+
+    def ray_died(self) -> bool:
+        return self.died
+
+    def node_of(self, error: str) -> str:
+        return "n"
+
+    def is_lost(self, node: str) -> bool:
+        assert node == "n"
+        return self.lost
+
+
+@pytest.mark.parametrize(
+    ("error", "watch", "heard"),
+    [
+        (MONITOR, Watch(), [("died", "t0", "n", True)]),
+        (DEATH, Watch(), [("died", "t0", "n", False)]),
+        (DEATH, Watch(lost=True), [("moved", "t0")]),
+        (DEATH, Watch(ray_died=True), []),  # no fault of the trial
+    ],
+)
+def test_of_a_dead_worker_it_is_said_what_of_and_where(tmp_path: Path, error, watch, heard):
     path = tmp_path / "error.txt"
-    path.write_text("".join(f"Failure # {n} (occurred at noon)\n{error}\n" for n, error in enumerate(errors, 1)))
-    trial = SimpleNamespace(error_file=str(path), num_failures=len(errors), config={"id": "t0", "images_a_pass": 16})
+    path.write_text(f"Failure # 1 (occurred at noon)\n{error}\n")
+    trial = SimpleNamespace(error_file=str(path), config={"id": "t0"})
     phases = Phases()
-    tuner._Failures(phases, lambda: False).on_trial_recover(1, [trial], trial)
-    assert trial.config["images_a_pass"] == (8 if halved else 16)
-    assert phases.halved == (["t0"] if halved else [])
-    tuner._Failures(phases, lambda: False).on_trial_error(1, [trial], trial)
-    (reason,) = phases.failed
-    assert reason.startswith("The trial's worker died")
-    assert ("killed for memory" in reason) is halved
-    tuner._Failures(phases, lambda: True).on_trial_error(1, [trial], trial)
-    assert len(phases.failed) == 1, "where Ray itself has died it is no fault of the trial"
+    tuner._Failures(phases, watch).on_trial_error(1, [trial], trial)
+    assert phases.heard == heard
 
 
 @pytest.mark.ray
