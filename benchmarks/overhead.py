@@ -21,15 +21,12 @@ import argparse
 import contextlib
 import json
 import os
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +34,7 @@ import numpy as np
 import yaml
 
 from benchmarks.in_turn import in_turn, machine, ratios, spread
+from tests.servers import TrackingServer, free_port
 from trainables.data import split
 from trainables.datasets import cifar10
 
@@ -166,28 +164,6 @@ class Contest:
         return began, ended
 
 
-@contextlib.contextmanager
-def tracking_server(folder: Path) -> Iterator[str]:
-    """A real MLflow server on this machine; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
-    try:
-        while True:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health"):
-                break
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
-
-
 def images(data_dir: Path, folder: Path) -> Path:
     """The images that all train and validate on, for the peers' script."""
     data = cifar10.load(data_dir)
@@ -219,8 +195,11 @@ def main() -> None:
     options = parser.parse_args()
     options.data_dir = options.data_dir.absolute()
     print(f"{machine()}; {options.trials} trials, {options.rounds} rounds in turn\n", flush=True)
-    with tempfile.TemporaryDirectory(prefix="overhead-") as name, tracking_server(Path(name)) as server:
-        contest = Contest(images(options.data_dir, Path(name)), options.data_dir, options.trials, server)
+    with tempfile.TemporaryDirectory(prefix="overhead-") as name, contextlib.ExitStack() as stack:
+        server = TrackingServer(Path(name), free_port())
+        server.start()
+        stack.callback(server.stop)
+        contest = Contest(images(options.data_dir, Path(name)), options.data_dir, options.trials, server.uri)
         contestants: dict[str, Callable[[], float]] = {"start": start_of_ray}
         contestants |= {name: lambda name=name: contest.run(name) for name in options.only.split(",")}
         measured = in_turn(contestants, options.rounds)

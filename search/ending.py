@@ -10,7 +10,7 @@ from rich.markup import escape
 from search import tracking_server
 from search.dataset import DataSource
 from search.folders import SearchFolder
-from search.lasting import lasting
+from search.lasting import in_job, lasting
 from search.spec import Spec
 from search.tracking import Tracker
 from trainables.redaction import redact
@@ -125,7 +125,8 @@ def _ui_command(uri: str) -> str:
 def resume_command(options: argparse.Namespace, id: str) -> str:
     """The command that goes on with a search; a password in it is left out."""
     spec = str(options.spec)
-    parts = ["python", "-m", "search.run", f"./{spec}" if spec.startswith("-") else spec]
+    parts = ["ray", "job", "submit", "--working-dir", ".", "--"] if in_job() else []
+    parts += ["python", "-m", "search.run", f"./{spec}" if spec.startswith("-") else spec]
     for override in map(redact, options.set):
         parts += [f"--set={override}"] if override.startswith("-") else ["--set", override]
     for flag, value in (("--results", options.results), ("--address", options.address)):

@@ -84,7 +84,8 @@ class _Launch:
         tags = {**provenance.describe(), **self._tags()}
         self.console.print(
             f"[bold]{spec.name}[/] on {self.source.title}: up to {spec.trials} trials "
-            f"of up to {spec.scheduler.max_epochs} epochs, {self.engine.describe()}"
+            f"of up to {spec.scheduler.max_epochs} epochs, {self.engine.describe()}",
+            soft_wrap=True,
         )
         state = self.folder.mirror or self.folder.path
         self.console.print(
@@ -165,6 +166,7 @@ class _Launch:
         journal = self.journal
         if journal.damaged:
             self._warn(f"{journal.damaged} damaged lines of {journal.path} were left out: what they said is lost.")
+        on_another_machine = not self.folder.study.exists()
         searcher = StudySearcher(self.spec, self.folder.study)
         if searcher.damaged:
             self._warn(
@@ -181,7 +183,8 @@ class _Launch:
                 f"The space has changed. Kept as knowledge: trials {', '.join(kept)}."
                 + (f" They do not fit it any more, and are left out: trials {', '.join(left)}." if left else "")
             )
-        if searcher.reconcile(journal.of("search")) and not changed and not searcher.damaged:
+        contradicted = searcher.reconcile(journal.of("search"))
+        if contradicted and not (changed or searcher.damaged or on_another_machine):
             self._warn("The study contradicted the journal, and was made anew from it.")
         return searcher
 

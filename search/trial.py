@@ -50,6 +50,7 @@ class TrialRun:
         self._loader: Any = None
         self._images_a_pass = task.images_a_pass
         self._saved = StoredState(task.storage, task.checkpoint) if task.storage else StateFile(task.checkpoint)
+        self._untold: list[Any] = []
         self._reported = 0
         """The last epoch whose metrics were returned."""
         self._loss = ""
@@ -57,11 +58,11 @@ class TrialRun:
     def step(self) -> dict[str, Any]:
         """Train one epoch, save the state, return the metrics.
 
-        The first step of a trial that has a checkpoint repeats that one's metrics: the driver may have
-        died before it heard of them. An exception becomes `{"failure": traceback}`: a mistake in a model
-        would only be repeated by a new worker. A state that cannot be saved is no failure of the trial:
-        `{"unsaved": reason}`. What of a checkpoint was lost is said once, under `lost`; a trial for which
-        the device's memory does not suffice goes on with fewer `images_a_pass`, and says how many.
+        The first steps of a trial that has a checkpoint tell again what the driver may have died before it
+        heard of: the epochs that it does not know, at least the last. An exception becomes `{"failure":
+        traceback}`: a mistake in a model would only be repeated by a new worker. A state that cannot be saved is
+        no failure of the trial: `{"unsaved": reason}`. What of a checkpoint was lost is said once, under `lost`; a
+        trial for which the device's memory does not suffice goes on with fewer `images_a_pass`, and says how many.
         """
         try:
             return self._fitting_step() | self._said()
@@ -82,9 +83,9 @@ class TrialRun:
 
     def _step(self) -> dict[str, Any]:
         if self._epochs is None:
-            metrics = self._start()
-            if metrics is not None and metrics.epoch != self._reported:
-                return self._result(metrics)
+            self._untold = self._start()
+        if self._untold:
+            return self._result(self._untold.pop(0))
         assert self._epochs is not None  # noqa: S101 (for the type checker: set by _start)
         metrics = next(self._epochs)
         try:
@@ -93,8 +94,8 @@ class TrialRun:
             return {"unsaved": f"{error.strerror or first_line(error)}: {self._saved}"}
         return self._result(metrics)
 
-    def _start(self) -> Any:
-        """Build or load the state; the metrics of the last epoch done, if there is one."""
+    def _start(self) -> list[Any]:
+        """Build or load the state; the metrics of the epochs done that are to be told (again)."""
         import torch
 
         from trainables.loader import Loader
@@ -116,7 +117,8 @@ class TrialRun:
         if damaged or self._state.epoch < (self._reported or self.task.epochs_done):
             self._loss = _loss("damaged" if damaged else "gone", self._state.epoch)
         self._epochs = train(config, self._loader, self._state)
-        return self._state.metrics
+        known = max(self._reported, min(self.task.epochs_done, self._state.epoch - 1))
+        return self._state.history[known:]
 
     def _halve(self, said: str) -> None:
         """Let half as many images through the network at a time, from the last checkpoint on.
@@ -149,7 +151,8 @@ class TrialRun:
         from trainables.evaluate import evaluate
         from trainables.train import finished
 
-        result = asdict(metrics) | {"finished": finished(self._config, self._state)}
+        last = metrics.epoch == self._state.epoch
+        result = asdict(metrics) | {"finished": last and finished(self._config, self._state)}
         if self.task.score_test and result["finished"] and math.isfinite(metrics.train_loss):
             loss, accuracy = evaluate(self._config, self._state.model, self._loader.test())
             result |= {"test_loss": loss, "test_accuracy": accuracy}

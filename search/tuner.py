@@ -35,7 +35,7 @@ from ray.tune.search import Searcher  # noqa: E402
 
 from search.phases import Phases  # noqa: E402
 from search.watch import Watch  # noqa: E402
-from search.worker import TuneTrial  # noqa: E402
+from search.worker import TuneTrial, resources  # noqa: E402
 
 
 class _Unsaved:
@@ -72,11 +72,23 @@ class _SearcherAdapter(_Unsaved, Searcher):
 
 
 class _SchedulerAdapter(_Unsaved, FIFOScheduler):
-    """Hears of every result first, the one on which a trial stops included."""
+    """Hears of every result first, the one on which a trial stops included; sees to it that workers are kept."""
 
-    def __init__(self, phases: Phases):
+    def __init__(self, phases: Phases, alike: bool):
+        """Args: alike: whether all trials are given the same, so that any worker may take any trial."""
         super().__init__()
-        self._phases = phases
+        self._phases, self._alike, self._kept = phases, alike, False
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        # Of workers whose trials end within one of its steps Tune keeps as many as trials wait, or one, and ends the
+        # others: of 64 slots 25 were busy. Idle ones may be kept where no other kind of trial waits for their share.
+        if self._alike and not self._kept:
+            tune_controller._actor_cache.increase_max(trial.placement_group_factory, MOST_IDLE)
+            self._kept = True
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """None: Tune then starts them in their order. It would give the first one, whose worker is starting, one that
+        is free, and end the one that is starting, and look through all trials of the search each time."""
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         told = {name: value for name, value in result.items() if name in REPORTED}
@@ -84,6 +96,7 @@ class _SchedulerAdapter(_Unsaved, FIFOScheduler):
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
 
+MOST_IDLE = 10**6
 REPORTED = (
     "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "epoch_seconds",
     "images_per_second", "peak_memory_mb", "finished", "test_loss", "test_accuracy", "failure", "unsaved",
@@ -141,6 +154,11 @@ class _When(tune.Stopper):
         return {}
 
 
+def trainable() -> type:
+    """What Tune sends to the workers."""
+    return tune.with_resources(TuneTrial, resources)
+
+
 def run(phases: Phases, watch: Watch, interrupted: Callable[[], bool]) -> None:
     """Run all trials on the Ray cluster that this process is connected to.
 
@@ -151,10 +169,10 @@ def run(phases: Phases, watch: Watch, interrupted: Callable[[], bool]) -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="search-tune-") as storage:
         tuner = tune.Tuner(
-            tune.with_resources(TuneTrial, _resources),
+            trainable(),
             tune_config=tune.TuneConfig(
                 search_alg=_SearcherAdapter(phases),
-                scheduler=_SchedulerAdapter(phases),
+                scheduler=_SchedulerAdapter(phases, watch.alike),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
@@ -169,7 +187,3 @@ def run(phases: Phases, watch: Watch, interrupted: Callable[[], bool]) -> None:
             ),
         )
         tuner.fit()
-
-
-def _resources(task: dict[str, Any]) -> tune.PlacementGroupFactory:
-    return tune.PlacementGroupFactory([{"CPU": task["threads"], "GPU": task["gpu"]}])

@@ -25,8 +25,15 @@ class Watch:
         self._nodes = {node.id: node for node in slots.nodes}
         self._lost: set[str] = set()
         self._looked = self._said = 0.0
+        self._unplaced: float | None = None
+        """Since when Ray finds no node for one of them."""
         self._since: dict[str, float] = {}
         """By trial, when it was first seen to wait."""
+
+    @property
+    def alike(self) -> bool:
+        """Whether all trials are given the same."""
+        return len(set(self._slots.shares.values())) == 1
 
     def due(self) -> bool:
         """Whether it is time to look."""
@@ -77,7 +84,9 @@ class Watch:
         now = time.monotonic()
         self._since = {task["id"]: self._since.get(task["id"], now) for task in waiting}
         late = [task for task in waiting if now - self._since[task["id"]] > PATIENCE]
-        if not late or now - self._said < AGAIN or not cluster.unplaced():
+        # Ray takes its time to place what fits, too.
+        self._unplaced = (self._unplaced or now) if late and cluster.unplaced() else None
+        if self._unplaced is None or now - self._unplaced < PATIENCE or now - self._said < AGAIN:
             return
         self._said = now
         shares = Counter(Share(task["gpu"], task["threads"]) for task in late)

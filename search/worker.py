@@ -10,6 +10,11 @@ from typing import Any
 from ray import tune
 
 
+def resources(task: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What Tune asks of the cluster for a task. Here, for Tune has every worker import what it is defined with."""
+    return tune.PlacementGroupFactory([{"CPU": task["threads"], "GPU": task["gpu"]}])
+
+
 class TuneTrial(tune.Trainable):
     """Takes a task, trains an epoch a step."""
 

@@ -1,12 +1,6 @@
 """Fixtures shared by all tests: nothing of the user's is read or written."""
 
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +8,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+
+from tests.servers import TrackingServer, free_port
 
 PROJECT = Path(__file__).parent.parent
 
@@ -115,45 +111,6 @@ def made_record(made_search: MadeSearch):
     from analysis import record
 
     return record.load("made", tracking_uri=made_search.uri)
-
-
-class TrackingServer:
-    """A real `mlflow server` that can be stopped and started again on the same database and port."""
-
-    def __init__(self, folder: Path, port: int, *options: str):
-        """Args: options: more of the command line."""
-        self.folder, self.port, self.options = folder, port, options
-        self.uri = f"http://127.0.0.1:{port}"
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", "--workers", "1"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts"), *self.options]
-        # Without it the server starts seven more processes for jobs that are not used here.
-        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        self._log = open(self.folder / "server.log", "ab")  # noqa: SIM115 (closed by stop)
-        self._process = subprocess.Popen(
-            command, env=environment, stdout=self._log, stderr=self._log, start_new_session=True, cwd=self.folder
-        )
-        while True:
-            try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=5):  # noqa: S310 (http)
-                    return
-            except OSError:
-                assert self._process.poll() is None, (self.folder / "server.log").read_text()
-                time.sleep(0.2)
-
-    def stop(self) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._log.close()
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def write_spec(path: Path, **sections: object) -> Path:

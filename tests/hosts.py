@@ -6,15 +6,15 @@ to Ray, stays within it; killing its first process ends them all, as pulling the
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from conftest import PROJECT
+from tests.servers import TrackingServer
 
 NETWORK = "10.93.0"
 SWITCH = f"{NETWORK}.254"
@@ -22,6 +22,9 @@ SWITCH = f"{NETWORK}.254"
 HOME = "/mnt"
 """Where each machine has its own home."""
 RAY_PORT, MLFLOW_PORT, S3_PORT = 6379, 5000, 5005
+PROJECT = Path(__file__).parent.parent
+OWN = ("-n", "-p", "-m", "-i", "-u")
+"""Kinds of namespaces: network, processes, mounts, System V's shared memory, host name."""
 QUICK = {
     # So that a lost link is noticed in seconds; Ray's own figures need a minute.
     "RAY_health_check_initial_delay_ms": "1000",
@@ -31,25 +34,27 @@ QUICK = {
 }
 
 
-def needed() -> None:
-    """Skip the test where no namespaces can be made."""
-    tried = subprocess.run(["unshare", "-n", "-p", "-m", "-i", "-f", "--mount-proc", "ip", "link"], capture_output=True)
-    if tried.returncode:
-        pytest.skip(f"namespaces cannot be made here: {tried.stderr.decode().strip()}")
+def hindrance() -> str | None:
+    """Why no namespaces can be made here, None where they can."""
+    if missing := [tool for tool in ("unshare", "nsenter", "ip", "curl") if shutil.which(tool) is None]:
+        return f"without {', '.join(missing)} no machines can be made up"
+    tried = subprocess.run(["unshare", *OWN, "-f", "--mount-proc", "ip", "link"], capture_output=True)
+    return f"namespaces cannot be made here: {tried.stderr.decode().strip()}" if tried.returncode else None
 
 
 class Host:
     """One machine."""
 
     def __init__(self, folder: Path, address: str, own_disk: bool = True):
-        self.folder, self.address = folder, address
+        self.folder, self.address, self.own_disk = folder, address, own_disk
         self.home, temporary = folder / "home", folder / "tmp"
         for path in (self.home, temporary):
             path.mkdir(parents=True, exist_ok=True)
-        kinds = ["-n", "-p", "-m", "-i", "-u", "-f", "--mount-proc"] if own_disk else ["-n"]
-        self._holder = subprocess.Popen(["unshare", *kinds, "sleep", "infinity"], stderr=subprocess.DEVNULL)
+        kinds = OWN if own_disk else ("-n",)
+        options = ("-f", "--kill-child", "--mount-proc") if own_disk else ()
+        self._holder = subprocess.Popen(["unshare", *kinds, *options, "sleep", "infinity"], stderr=subprocess.DEVNULL)
         self.pid = self._first_process() if own_disk else self._holder.pid
-        self._enter = ["nsenter", "-t", str(self.pid), *(["-n", "-p", "-m", "-i", "-u"] if own_disk else ["-n"])]
+        self._enter = ["nsenter", "-t", str(self.pid), *kinds]
         if own_disk:
             self("hostname", address.replace(".", "-"))
             # The folders of this test are under the /tmp that is hidden now, so they are reached by another name.
@@ -66,12 +71,13 @@ class Host:
 
     def start(self, *command: str, log: str | None = None, **environment: str) -> subprocess.Popen:
         """Start a command here, in the home."""
-        own = {"HOME": HOME, "RAY_AUTH_MODE": "token", "RAY_ADDRESS": "auto", "SEARCH_EMULATED_GPUS": "1", **QUICK}
+        own = {"HOME": HOME if self.own_disk else str(self.home), "RAY_AUTH_MODE": "token", "RAY_ADDRESS": "auto"}
+        own |= {"SEARCH_EMULATED_GPUS": "1", **QUICK}
         inherited = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "SEARCH_CACHE_DIR")}
         everything = inherited | own | {"PYTHONPATH": str(PROJECT)} | environment
         output = open(self.folder / log, "ab") if log else subprocess.PIPE  # noqa: SIM115 (the process's)
         return subprocess.Popen(
-            [*self._enter, f"--wdns={HOME}", *command] if "-m" in self._enter else [*self._enter, *command],
+            [*self._enter, *([f"--wdns={HOME}"] if self.own_disk else []), *command],
             env={k: v for k, v in everything.items() if v},
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -102,11 +108,21 @@ class Cluster:
     def __init__(self, folder: Path):
         self.folder = folder
         self.hosts: dict[str, Host] = {}
-        self.switch = Host(folder / "switch", SWITCH, own_disk=False)
+        self._ends: list[Callable[[], object]] = []
+
+    def open(self) -> None:
+        """Make the network; `close` ends everything."""
+        self.switch = Host(self.folder / "switch", SWITCH, own_disk=False)
+        self._ends.append(self.switch.kill)
         self.switch("ip", "link", "add", "br0", "type", "bridge")
         self.switch("ip", "address", "add", f"{SWITCH}/24", "dev", "br0")
         self.switch("ip", "link", "set", "br0", "up")
-        self._servers: list[subprocess.Popen] = []
+
+    def close(self) -> None:
+        for host in self.hosts.values():
+            host.kill()
+        for end in reversed(self._ends):
+            end()
 
     def add(self, name: str, *, cpus: int = 1, gpus: int = 0, **environment: str) -> Host:
         """A further machine that joins the cluster; the first is its head."""
@@ -153,39 +169,22 @@ class Cluster:
     def address(self) -> str:
         return f"{self.head.address}:{RAY_PORT}"
 
-    @property
-    def mlflow(self) -> str:
-        return f"http://{SWITCH}:{MLFLOW_PORT}"
-
-    @property
-    def storage(self) -> str:
-        return f"s3://searches/all?endpoint_override=http%3A%2F%2F{SWITCH}%3A{S3_PORT}&scheme=http&region=us-east-1"
-
-    def serve_mlflow(self) -> str:
-        """A tracking server outside the cluster; the address of its database, for this process."""
-        database = f"sqlite:///{self.folder}/mlflow.db"
-        self._serve(
-            "mlflow", "server", "--host", SWITCH, "--port", str(MLFLOW_PORT), "--backend-store-uri", database,
-            "--artifacts-destination", str(self.folder / "artifacts"), "--workers", "1", "--allowed-hosts", "*",
-            MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
-        )  # fmt: skip
-        self.until(lambda: self._answers(f"{self.mlflow}/health"))
-        return database
+    def serve_mlflow(self) -> TrackingServer:
+        """A tracking server outside the cluster."""
+        within = ("nsenter", "-t", str(self.switch.pid), "-n")
+        server = TrackingServer(self.folder, MLFLOW_PORT, "--allowed-hosts", "*", address=SWITCH, within=within)
+        server.start()
+        self._ends.append(server.stop)
+        return server
 
     def serve_s3(self) -> str:
         """An S3-compatible server outside the cluster, with a bucket; its storage's address."""
-        self._serve("moto.server", "-H", SWITCH, "-p", str(S3_PORT))
-        self.until(lambda: self._answers(f"http://{SWITCH}:{S3_PORT}/moto-api/"))
-        self.switch("curl", "-sf", "-X", "PUT", f"http://{SWITCH}:{S3_PORT}/searches")
-        return self.storage
-
-    def _serve(self, module: str, *arguments: str, **environment: str) -> None:
-        log = f"{module.partition('.')[0]}.log"
-        self._servers.append(self.switch.start(sys.executable, "-m", module, *arguments, log=log, **environment))
-
-    def _answers(self, address: str) -> bool:
-        code = f"import urllib.request; urllib.request.urlopen({address!r}, timeout=5)"
-        return self.switch.start(sys.executable, "-c", code).wait() == 0
+        server = self.switch.start(sys.executable, "-m", "moto.server", "-H", SWITCH, "-p", str(S3_PORT), log="s3.log")
+        self._ends += [server.wait, server.kill]
+        self.until(
+            lambda: self.switch.start("curl", "-sfm5", "-X", "PUT", f"http://{SWITCH}:{S3_PORT}/searches").wait() == 0
+        )
+        return f"s3://searches/all?endpoint_override=http%3A%2F%2F{SWITCH}%3A{S3_PORT}&scheme=http&region=us-east-1"
 
     @staticmethod
     def until(condition: Callable[[], object]) -> None:
@@ -195,23 +194,3 @@ class Cluster:
     def cut(self, name: str) -> None:
         """Take a machine's cable out."""
         self.switch("ip", "link", "set", self.hosts[name].link, "down")
-
-    def close(self) -> None:
-        for host in self.hosts.values():
-            host.kill()
-        for server in self._servers:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
-        self.switch.kill()
-
-
-@contextlib.contextmanager
-def cluster(folder: Path) -> Iterator[Cluster]:
-    """A network without machines."""
-    needed()
-    made = Cluster(folder)
-    try:
-        yield made
-    finally:
-        made.close()

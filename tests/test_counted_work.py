@@ -72,9 +72,18 @@ def test_a_step_costs_few_calls_beside_the_network():
     assert (sum(many.values()) - sum(few.values())) / (more - steps) < 110
 
 
-def test_ray_need_not_wait_for_torch_before_a_worker_counts_as_started():
-    code = "import sys, search.worker; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
+def test_ray_need_not_wait_for_torch_before_a_worker_counts_as_started(tmp_path: Path):
+    """What is sent to a worker is all that it must import to count as started."""
+    sent = tmp_path / "sent"
+    send = "import cloudpickle, sys, search.tuner as t; cloudpickle.dump(t.trainable(), open(sys.argv[1], 'wb'))"
+    take = "import pickle, sys; pickle.load(open(sys.argv[1], 'rb')); print(*sys.modules)"
+    subprocess.run([sys.executable, "-c", send, str(sent)], cwd=PROJECT, check=True)
+    taken = subprocess.run(
+        [sys.executable, "-c", take, str(sent)], cwd=PROJECT, check=True, capture_output=True, text=True
+    )
+    imported = set(taken.stdout.split())
+    assert "search.worker" in imported
+    assert not {"torch", "optuna", "search.tuner", "search.session"} & imported
 
 
 def task(folder: Path, **params: Any) -> Task:

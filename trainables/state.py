@@ -2,7 +2,7 @@
 
 import io
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,17 @@ class TrainState:
     optimizer: optim.Optimizer
     epoch: int = 0
     """Epochs finished."""
-    metrics: EpochMetrics | None = None
-    """Of the last finished epoch."""
+    history: list[EpochMetrics] = field(default_factory=list)
+    """Of all finished epochs, in order."""
     best_value: float = math.inf
     """The least value so far of what early stopping watches; of an accuracy, its negative."""
     best_epoch: int = 0
     """The epoch of that value."""
+
+    @property
+    def metrics(self) -> EpochMetrics | None:
+        """Of the last finished epoch."""
+        return self.history[-1] if self.history else None
 
     @classmethod
     def create(
@@ -92,7 +97,7 @@ class TrainState:
         self.optimizer.load_state_dict(content["optimizer"])
         self.epoch = content["epoch"]
         self.best_value, self.best_epoch = content["best_value"], content["best_epoch"]
-        self.metrics = EpochMetrics(**content["metrics"]) if content["metrics"] else None
+        self.history = [EpochMetrics(**metrics) for metrics in content["history"]]
 
     def restore(self, path: Path, device: torch.device) -> bool:
         """Take over the newest whole generation of a checkpoint, if there is one.
@@ -119,7 +124,7 @@ class TrainState:
             "epoch": self.epoch,
             "best_value": self.best_value,
             "best_epoch": self.best_epoch,
-            "metrics": asdict(self.metrics) if self.metrics else None,
+            "history": [asdict(metrics) for metrics in self.history],
         }
 
 

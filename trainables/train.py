@@ -31,8 +31,8 @@ def train(config: TrainConfig, loader: Loader, state: TrainState) -> Iterator[Ep
     """
     reset_peak(loader.device)
     while not finished(config, state):
-        state.metrics = _train_epoch(config, loader, state)
-        yield state.metrics
+        state.history[-1] = metrics = _train_epoch(config, loader, state)
+        yield metrics
 
 
 def finished(config: TrainConfig, state: TrainState) -> bool:
@@ -125,7 +125,8 @@ def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> Epoc
 
 def _advance(config: TrainConfig, state: TrainState, metrics: EpochMetrics) -> None:
     """Count the epoch, and note whether what early stopping watches has improved."""
-    state.epoch, state.metrics = metrics.epoch, metrics
+    state.epoch = metrics.epoch
+    state.history.append(metrics)
     if config.early_stopping == "none":
         return
     sign = -1 if config.early_stopping == "val_accuracy" else 1

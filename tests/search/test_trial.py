@@ -61,6 +61,13 @@ def test_a_whole_checkpoint_is_gone_on_with_in_silence(tmp_path: Path, undisturb
     assert steps(TrialRun(task(tmp_path, epochs_done=3)), 2) == undisturbed[2:4]
 
 
+def test_epochs_that_a_lost_driver_took_with_it_are_told_again_one_by_one(tmp_path: Path, undisturbed):
+    steps(TrialRun(task(tmp_path)), 6)
+    assert steps(TrialRun(task(tmp_path, epochs_done=2)), 4) == undisturbed[2:], (
+        "the last alone says that it is the last"
+    )
+
+
 def test_an_error_is_a_failure(tmp_path: Path):
     result = TrialRun(task(tmp_path, params=PARAMS | {"model": "none_such"})).step()
     assert list(result) == ["failure"]

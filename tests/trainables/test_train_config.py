@@ -202,7 +202,7 @@ OF_AUGMENTATIONS = {
         ({"augment": "jitter"}, OF_AUGMENTATIONS - {"jitter_strength"}),
         ({"augment": "gamma+scale"}, OF_AUGMENTATIONS - {"gamma_range", "scale_range"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_what_does_not_apply_is_dropped(params, dropped):
     assert set(FIELDS) - set(TrainConfig.of(EVERYTHING | params).in_effect()) == dropped
