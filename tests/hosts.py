@@ -38,7 +38,8 @@ def hindrance() -> str | None:
     """Why no namespaces can be made here, None where they can."""
     if missing := [tool for tool in ("unshare", "nsenter", "ip", "curl") if shutil.which(tool) is None]:
         return f"without {', '.join(missing)} no machines can be made up"
-    tried = subprocess.run(["unshare", *OWN, "-f", "--mount-proc", "ip", "link"], capture_output=True)
+    links = "ip link add br0 type bridge && ip link add v1 type veth peer name v2 && mount --bind /usr /mnt"
+    tried = subprocess.run(["unshare", *OWN, "-f", "--mount-proc", "sh", "-c", links], capture_output=True)
     return f"namespaces cannot be made here: {tried.stderr.decode().strip()}" if tried.returncode else None
 
 
@@ -54,6 +55,8 @@ class Host:
         options = ("-f", "--kill-child", "--mount-proc") if own_disk else ()
         self._holder = subprocess.Popen(["unshare", *kinds, *options, "sleep", "infinity"], stderr=subprocess.DEVNULL)
         self.pid = self._first_process() if own_disk else self._holder.pid
+        while Path(f"/proc/{self.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+            time.sleep(0.01)  # until then it would be this machine's network that is changed
         self._enter = ["nsenter", "-t", str(self.pid), *kinds]
         if own_disk:
             self("hostname", address.replace(".", "-"))
@@ -181,9 +184,10 @@ class Cluster:
         """An S3-compatible server outside the cluster, with a bucket; its storage's address."""
         server = self.switch.start(sys.executable, "-m", "moto.server", "-H", SWITCH, "-p", str(S3_PORT), log="s3.log")
         self._ends += [server.wait, server.kill]
-        self.until(
-            lambda: self.switch.start("curl", "-sfm5", "-X", "PUT", f"http://{SWITCH}:{S3_PORT}/searches").wait() == 0
-        )
+        bucket = f"http://{SWITCH}:{S3_PORT}/searches"
+        # Made, or made by a request whose answer came too late.
+        ways = ("-X", "PUT", bucket), ("--head", bucket)
+        self.until(lambda: any(self.switch.start("curl", "-sfm5", *way).wait() == 0 for way in ways))
         return f"s3://searches/all?endpoint_override=http%3A%2F%2F{SWITCH}%3A{S3_PORT}&scheme=http&region=us-east-1"
 
     @staticmethod
