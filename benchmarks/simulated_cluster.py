@@ -49,13 +49,18 @@ SPEC = {
 
 def drive(arguments: list[str]) -> int:
     """The driver's process: a search, with sleep for training."""
-    from benchmarks.fake_trial import FakeTrial  # after the tuner, whose settings Ray Tune reads when it is imported
-    from search import tuner
+    import search.cluster  # noqa: F401 (first: it sets what Ray reads when it is imported)
+    from search import run, tuner
 
-    tuner.TuneTrial = FakeTrial  # type: ignore[misc, assignment]
-    from search import run
-
+    tuner.TuneTrial = _fake_trial()  # type: ignore[misc, assignment]
     return run.main(arguments)
+
+
+def _fake_trial() -> type:
+    """Imported after the tuner, whose settings Ray Tune reads when it is imported."""
+    from benchmarks.fake_trial import FakeTrial
+
+    return FakeTrial
 
 
 class Simulation:
@@ -153,9 +158,8 @@ def report(simulation: Simulation, seconds: float) -> None:
     starts = [e["time"] for e in events if e["event"] == "trial"]
     ends = [e for e in events if e["event"] == "end"]
     epochs = [e["time"] for e in events if e["event"] == "epoch"]
-    busy = simulation.busy()
-    parts = [slots / there for _, slots, there in steady(busy, starts[-1])]
-    within = steady(busy, starts[-1])
+    within = steady(simulation.busy(), starts[-1])
+    parts = [slots / there for _, slots, there in within]
     whole = sum(s for _, s, _ in within) / sum(t for _, _, t in within)
     outcomes = dict(Counter(e["outcome"] for e in ends))
     print(f"{len(ends)} trials ({outcomes}), {len(epochs)} epochs in {seconds:.0f} s, commands and ramp included")

@@ -29,6 +29,8 @@ class Engine:
         """Args: storage: where the search's state goes, None for a folder of this machine alone."""
         self.spec, self.source, self.storage = spec, source, storage
         self.in_process, self.address = options.in_process, options.address
+        self.joined = False
+        """Whether the cluster was there before: trials may run where this machine's files are not."""
 
     def __enter__(self) -> "Engine":
         if self.in_process:
@@ -42,13 +44,13 @@ class Engine:
             cluster.connect(self.address)
         except Exception as error:  # Ray raises a bare one when its processes do not start in time
             raise UserError([_not_connected(self.address, first_line(error))]) from error
-        nodes = cluster.nodes()
+        nodes, self.joined = cluster.nodes(), not cluster.is_own()
         self.slots, problems = plan(
             self.spec,
             nodes,
             lambda: cluster.measure_gpu_share(self.spec, self.source),
-            coming=cluster.coming(),
-            joined=not cluster.is_own(),
+            coming=cluster.coming() if self.joined else (),
+            joined=self.joined,
         )
         uri = resolve_uri(self.spec.tracking.uri)
         problems += shared.problems(nodes, self.storage, uri, cluster.out_of_reach)
@@ -62,13 +64,6 @@ class Engine:
             from search import cluster
 
             cluster.disconnect()
-
-    @property
-    def several_machines(self) -> bool:
-        """Whether trials may run where this machine's files are not."""
-        from search import cluster
-
-        return not self.in_process and not cluster.is_own()
 
     def describe(self) -> str:
         """The resources asked for and had."""

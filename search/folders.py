@@ -1,8 +1,10 @@
 """The folder of one search: `results/<name>/<id>/` with its spec, journal, study, checkpoints and errors."""
 
+import contextlib
 import json
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,17 +79,13 @@ class SearchFolder:
                 raise UserError(problems, spec.source, spec.lines)
             _write(path / SPEC, redact(yaml.safe_dump(spec.content, sort_keys=False)))  # it goes to MLflow too
             _write(path / DATA, json.dumps({**source.content(), "fingerprint": data.fingerprint}))
+            mirror = _mirror(store, path) if store else None
         except OSError as error:
             journal.close()
             raise UserError([unwritable(path, error)]) from error
         except UserError:
             journal.close()
             raise
-        mirror = None
-        if store:
-            for name in (SPEC, DATA):
-                store.put(path / name, f"{path.name}/{name}")
-            mirror = Mirror(path, store.under(path.name))
         return cls(path, journal, mirror)
 
     def fetch_checkpoints(self) -> None:
@@ -100,6 +98,21 @@ class SearchFolder:
 def unwritable(path: Path, error: OSError) -> Problem:
     """What to say of a folder of results in which nothing can be written."""
     return Problem("--results", f"{path} cannot be written to ({error.strerror}): free some space, or name another")
+
+
+def unusable(storage: str, error: OSError) -> Problem:
+    """What to say of a storage that does not answer as it should."""
+    remedy = "mend the address or the access to it"
+    return Problem("storage", f"{redact(storage)} cannot be used ({redact(first_line(error))}): {remedy}")
+
+
+@contextlib.contextmanager
+def reaching(storage: str) -> Iterator[None]:
+    """What a storage fails of within is told as a mistake in the spec is."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError([unusable(storage, error)]) from error
 
 
 def _write(path: Path, text: str) -> None:
@@ -120,13 +133,21 @@ def _earlier(home: Path, resume: str) -> Path:
 
 def _stored(store: Storage, home: Path, resume: str) -> Path:
     """The folder of an earlier search, brought up to what the object store has of it."""
-    begun = [name for name in store.folders() if {SPEC, DATA} <= set(store.sizes(name))]
-    id = _chosen(begun, resume, str(store))
-    place = store.under(id)
-    if (other := other_driver(place)) is not None:
-        raise UserError([Problem("--resume", f"{other} runs the search {id}: wait for it, or end it")])
-    pull(place, home / id)
-    return home / id
+    with reaching(store.address):
+        begun = [name for name in store.folders() if {SPEC, DATA} <= set(store.sizes(name))]
+        id = _chosen(begun, resume, str(store))
+        place = store.under(id)
+        if (other := other_driver(place)) is not None:
+            raise UserError([Problem("--resume", f"{other} runs the search {id}: wait for it, or end it")])
+        pull(place, home / id)
+        return home / id
+
+
+def _mirror(store: Storage, path: Path) -> Mirror:
+    with reaching(store.address):
+        for name in (SPEC, DATA):
+            store.put(path / name, f"{path.name}/{name}")
+        return Mirror(path, store.under(path.name))
 
 
 def _chosen(found: list[str], resume: str, where: str) -> str:

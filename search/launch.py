@@ -16,7 +16,7 @@ from search.dataset import DataSource
 from search.ending import Ending
 from search.engine import Engine
 from search.errors import Problem, UserError
-from search.folders import SPEC, SearchFolder, unwritable
+from search.folders import SPEC, SearchFolder, reaching, unusable, unwritable
 from search.interrupts import Interrupts
 from search.journal import Phase
 from search.lasting import lasting
@@ -30,7 +30,6 @@ from search.spec import Spec, load
 from search.tracking import Tracker
 from search.tracking_server import TrackingUnreachable
 from trainables.data import ImageData
-from trainables.errors import first_line
 from trainables.redaction import redact
 
 
@@ -93,10 +92,10 @@ class _Launch:
             f"{experiment(spec, self.source)}; Ctrl-C ends it cleanly[/]",
             soft_wrap=True,
         )
+        if self.engine.joined and (shared := _shared(spec, self.options)):
+            with reaching(shared), self.console.status(f"copying {self.source.title} to {escape(redact(shared))}"):
+                self.trained_on = self.source.copied(self.data, shared)
         try:
-            if self.engine.several_machines and (shared := _shared(spec, self.options)):
-                with self.console.status(f"copying {self.source.title} to {escape(redact(shared))}"):
-                    self.trained_on = self.source.copied(self.data, shared)
             searcher, described = self._begin()
         except OSError as error:
             raise UserError([unwritable(self.folder.path, error)]) from error
@@ -281,6 +280,5 @@ def _storage_problems(spec: Spec, options: argparse.Namespace) -> list[Problem]:
     try:
         storage.check(address)
     except OSError as error:
-        remedy = "mend the address or the access to it"
-        return [Problem("storage", f"{redact(address)} cannot be used ({redact(first_line(error))}): {remedy}")]
+        return [unusable(address, error)]
     return []

@@ -5,6 +5,7 @@ grows. The study follows from the journal, so it is not copied. `driver.json` sa
 disk keeps nobody on another one out.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -65,7 +66,8 @@ class Mirror:
             if time.monotonic() > deadline:
                 return False
             time.sleep(EVERY)
-        self.storage.remove(LEASE)
+        with contextlib.suppress(OSError):  # it is taken for dead without it too, only later
+            self.storage.remove(LEASE)
         return True
 
     def _work(self) -> None:

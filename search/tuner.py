@@ -127,8 +127,8 @@ class _Failures(_Unsaved, tune.Callback):
             self._phases.died(trial.config["id"], error, node, of_memory=killed)
 
 
-class _Waiting(_Unsaved, tune.Callback):
-    """Notices trials that no node has room for."""
+class _Looks(_Unsaved, tune.Callback):
+    """Has the watch look at the cluster, and at the trials that have not started."""
 
     def __init__(self, watch: Watch):
         self._watch = watch
@@ -180,7 +180,7 @@ def run(phases: Phases, watch: Watch, interrupted: Callable[[], bool]) -> None:
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=storage,
-                callbacks=[_Failures(phases, watch), _Waiting(watch)],
+                callbacks=[_Failures(phases, watch), _Looks(watch)],
                 stop=_When(lambda: interrupted() or watch.ray_died() or phases.halted is not None),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 verbose=0,

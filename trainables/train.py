@@ -31,8 +31,7 @@ def train(config: TrainConfig, loader: Loader, state: TrainState) -> Iterator[Ep
     """
     reset_peak(loader.device)
     while not finished(config, state):
-        state.history[-1] = metrics = _train_epoch(config, loader, state)
-        yield metrics
+        yield _train_epoch(config, loader, state)
 
 
 def finished(config: TrainConfig, state: TrainState) -> bool:
@@ -120,6 +119,7 @@ def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> Epoc
         val_loss, val_accuracy = evaluate(config, state.model, loader.validation())
         seconds = time.perf_counter() - start
         metrics = replace(metrics, val_loss=val_loss, val_accuracy=val_accuracy, epoch_seconds=seconds)
+        state.history[-1] = metrics
     return metrics
 
 
