@@ -9,22 +9,21 @@ from search.spec import Spec
 from trainables.data import DataError, ImageData
 
 
-def checked(spec: Spec, root: Path, problems: list[Problem]) -> tuple[DataSource, ImageData]:
-    """The data set of a spec, once it and the models have been found to fit.
+def found(spec: Spec, root: Path, problems: list[Problem]) -> tuple[DataSource, ImageData]:
+    """The data set of a spec. Its models are left to be checked on it, which takes torch and its seconds.
 
     Args:
         root: where data sets are.
         problems: what has been found so far; it is reported with the rest.
 
     Raises:
-        UserError: all that is wrong.
+        UserError: all that is wrong, with the models too.
     """
-    found = list(problems)
     try:
         source, data = dataset.find(spec.data, root)
-        found += dataset.problems(spec, source, data) + model_check.problems(spec, data)
     except DataError as error:
-        found.append(Problem("data", str(error)))
-    if found:
-        raise UserError(found, spec.source, spec.lines)
+        raise UserError([*problems, Problem("data", str(error))], spec.source, spec.lines) from error
+    wrong = [*problems, *dataset.problems(spec, source, data)]
+    if wrong:
+        raise UserError([*wrong, *model_check.problems(spec, data)], spec.source, spec.lines)
     return source, data

@@ -12,6 +12,8 @@ import psutil
 
 # Ray would print three lines on a lost node; the watch says it in one. Read when Ray is imported.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "has been marked dead because")
+# Trials write nothing where they are. Before Ray starts, so that its workers have it.
+os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
 
 import ray  # noqa: E402
 from ray._private.state import state  # noqa: E402
@@ -30,6 +32,14 @@ OBJECT_STORE_BYTES = 100 * 1024**2
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Environment variable: set by Ray in the drivers of submitted jobs."""
 PROJECT = Path(__file__).parent.parent
+PREPARED = {
+    "RAY_preload_python_modules": "ray.tune,torch,torch._dynamo",
+    # Idle workers above the number of free CPUs are ended after 1 s, so just when Tune has reserved all CPUs for them.
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
+}
+"""Settings of Ray that let its first workers, one a CPU, import what trials need while the driver is still at it."""
+PREPARED_BYTES = 450 * 1024**2
+"""What such a worker takes."""
 MOST_NODES = 1000
 """That an autoscaler without a limit is taken to add."""
 ANSWER = 1.0
@@ -45,6 +55,7 @@ def connect(address: str | None) -> None:
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     options: dict[str, Any] = {}
     if where == "local":
+        os.environ.update(PREPARED if _room_for_prepared() else {})
         options = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     elif JOB not in os.environ:  # a job's code is there already
         options = {"runtime_env": {"working_dir": str(PROJECT)}}
@@ -52,6 +63,11 @@ def connect(address: str | None) -> None:
     ray.init(where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
     started = set(psutil.Process().children(recursive=True)) - before
     _raylets[:] = [process for process in started if process.name() == "raylet"]
+
+
+def _room_for_prepared() -> bool:
+    """Whether they take an eighth of the memory at the most: there is one a CPU, however few are wanted."""
+    return (os.cpu_count() or 1) * PREPARED_BYTES <= psutil.virtual_memory().total / 8
 
 
 _raylets: list[psutil.Process] = []

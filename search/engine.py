@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from search import in_process, shared
 from search.dataset import DataSource
@@ -25,25 +26,55 @@ class ClusterLost(RuntimeError):
 class Engine:
     """What runs sessions: Ray, or this process. A context, for Ray is started and ended."""
 
-    def __init__(self, spec: Spec, source: DataSource, storage: str | None, options: argparse.Namespace):
-        """Args: storage: where the search's state goes, None for a folder of this machine alone."""
-        self.spec, self.source, self.storage = spec, source, storage
+    def __init__(
+        self, spec: Spec, source: DataSource, storage: str | None, options: argparse.Namespace,
+        check: Callable[[], list[Problem]],
+    ):  # fmt: skip
+        """Args:
+        storage: where the search's state goes, None for a folder of this machine alone.
+        check: what else may be wrong, looked for while Ray starts: its processes take seconds to be there.
+        """
+        self.spec, self.source, self.storage, self.check = spec, source, storage, check
         self.in_process, self.address = options.in_process, options.address
         self.joined = False
         """Whether the cluster was there before: trials may run where this machine's files are not."""
 
     def __enter__(self) -> "Engine":
         if self.in_process:
+            self._refuse(self.check())
             self.slots = in_process.slots(self.spec)
             return self
-        from search import cluster
-
         if self.address and "://" in self.address:
             raise UserError([Problem("--address", f"{self.address} is for Ray's client: {FROM_OUTSIDE}")])
+        from search import cluster
+
+        # Ray on this thread: its processes end with the thread that started them.
+        with ThreadPoolExecutor(1) as beside:
+            checked = beside.submit(self.check)
+            try:
+                cluster.connect(self.address)
+            except Exception as error:  # Ray raises a bare one when its processes do not start in time
+                raise UserError([*checked.result(), _not_connected(self.address, first_line(error))]) from error
         try:
-            cluster.connect(self.address)
-        except Exception as error:  # Ray raises a bare one when its processes do not start in time
-            raise UserError([_not_connected(self.address, first_line(error))]) from error
+            self._refuse(checked.result())
+            self._plan()
+        except BaseException:
+            cluster.disconnect()
+            raise
+        return self
+
+    def _refuse(self, problems: list[Problem]) -> None:
+        if problems:
+            raise UserError(problems, self.spec.source, self.spec.lines)
+
+    def _plan(self) -> None:
+        """Who gets what of the cluster.
+
+        Raises:
+            UserError: there are not the resources, or not what all its machines need.
+        """
+        from search import cluster
+
         nodes, self.joined = cluster.nodes(), not cluster.is_own()
         self.slots, problems = plan(
             self.spec,
@@ -53,11 +84,7 @@ class Engine:
             joined=self.joined,
         )
         uri = resolve_uri(self.spec.tracking.uri)
-        problems += shared.problems(nodes, self.storage, uri, cluster.out_of_reach)
-        if problems:
-            cluster.disconnect()
-            raise UserError(problems, self.spec.source, self.spec.lines)
-        return self
+        self._refuse([*problems, *shared.problems(nodes, self.storage, uri, cluster.out_of_reach)])
 
     def __exit__(self, *error: object) -> None:
         if not self.in_process:

@@ -9,8 +9,18 @@ import psutil
 from rich.console import Console
 from rich.markup import escape
 
-from search import confirm, description, dry_run, fitting, provenance, storage, summary, tracking_server
-from search.checks import checked
+from search import (
+    checks,
+    confirm,
+    description,
+    dry_run,
+    fitting,
+    model_check,
+    provenance,
+    storage,
+    summary,
+    tracking_server,
+)
 from search.command_line import heed_allow_code
 from search.dataset import DataSource
 from search.ending import Ending
@@ -41,10 +51,10 @@ def launch(options: argparse.Namespace, console: Console) -> int:
     """
     heed_allow_code(options)
     spec = load(options.spec, tuple(options.set))
-    source, data = _checked(spec, options, console)
+    source, data = _found(spec, options, console)
     if source.substitute_for:
         console.print(summary.substitute_warning(source))
-    with Engine(spec, source, _shared(spec, options), options) as engine:
+    with Engine(spec, source, _shared(spec, options), options, lambda: model_check.problems(spec, data)) as engine:
         if options.dry_run:
             dry_run.show(console, spec, source, data, engine.describe())
             return 0
@@ -249,8 +259,8 @@ def experiment(spec: Spec, source: DataSource) -> str:
     return f"{spec.name}-SUBSTITUTE-{source.name}" if source.substitute_for else spec.name
 
 
-def _checked(spec: Spec, options: argparse.Namespace, console: Console) -> tuple[DataSource, ImageData]:
-    """The data, once everything outside the file has been checked too; a server that may be away is told of.
+def _found(spec: Spec, options: argparse.Namespace, console: Console) -> tuple[DataSource, ImageData]:
+    """The data, once the tracking and the storage have been checked too; a server that may be away is told of.
 
     Raises:
         UserError: all that is wrong.
@@ -270,7 +280,7 @@ def _checked(spec: Spec, options: argparse.Namespace, console: Console) -> tuple
             )
     if spec.storage:
         problems += _storage_problems(spec, options)
-    return checked(spec, options.data_dir, problems)
+    return checks.found(spec, options.data_dir, problems)
 
 
 def _storage_problems(spec: Spec, options: argparse.Namespace) -> list[Problem]:

@@ -5,15 +5,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from rich.console import Console
 from rich.markup import escape
 
-from search import summary, yaml_file
-from search.checks import checked
+from search import checks, model_check, summary, yaml_file
 from search.command_line import add_spec_arguments, heed_allow_code, reported
-from search.errors import Problem
-from search.space import Space
+from search.errors import Problem, UserError
 from search.spec import Spec, load
 from trainables.config import TrainConfig
 
@@ -27,22 +24,6 @@ def main(arguments: list[str] | None = None) -> int:
     return reported(lambda console: _run(options, console))
 
 
-def middle(space: Space) -> dict[str, Any]:
-    """One configuration of a space: the first of its choices and of its grid, the middle of its ranges."""
-    first = space.grid[0]
-
-    def pick(key: str, distribution: BaseDistribution) -> Any:
-        if key in first:
-            return first[key]
-        if isinstance(distribution, CategoricalDistribution):
-            return distribution.choices[0]
-        low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
-        value = (low * high) ** 0.5 if distribution.log else (low + high) / 2  # type: ignore[attr-defined]
-        return type(low)(value)
-
-    return space.suggest(pick)
-
-
 def _run(options: argparse.Namespace, console: Console) -> int:
     import torch
 
@@ -52,10 +33,12 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
     heed_allow_code(options)
     spec = load(options.spec, tuple(options.set))
-    source, data = checked(spec, options.data_dir, _option_problems(spec, options))
+    source, data = checks.found(spec, options.data_dir, _option_problems(spec, options))
+    if problems := model_check.problems(spec, data):
+        raise UserError(problems, spec.source, spec.lines)
     if source.substitute_for:
         console.print(summary.substitute_warning(source))
-    config = TrainConfig.of(middle(spec.space))
+    config = TrainConfig.of(spec.space.middle())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loader = Loader(source.split(data, config.train_fraction), config, device)
     state = TrainState.create(config, data.input_shape, len(data.classes), device)

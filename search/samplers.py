@@ -17,6 +17,9 @@ from search.errors import Problem
 from search.space import Space
 
 NAMES = ("cmaes", "gp", "grid", "random", "tpe")
+FROM_THE_MIDDLE = ("gp", "tpe")
+"""Samplers whose first trial is the middle of the space, where the person who wrote the ranges expects something good:
+they draw their first ten at random. CMA-ES begins around it by itself."""
 
 
 def build(name: str, seed: int, number: int, space: Space) -> BaseSampler:

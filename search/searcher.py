@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,25 @@ class _NoLock(JournalFileOpenLock):
         pass
 
 
+@dataclass
+class _Made:
+    """What the study has made so far, kept up so that a proposal need not go through all of its trials."""
+
+    points: Counter[int] = field(default_factory=Counter)
+    """By grid point, how many trials were made there; withdrawn ones do not count."""
+    drawn: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """By draw, the values that the trials of all points have in common."""
+    number: int = 0
+    """Of the next trial."""
+    waiting: bool = False
+    """Whether that has been given its point already, by a driver that was killed then."""
+
+    def add(self, attributes: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+        """Count a trial."""
+        self.points[attributes[POINT]] += 1
+        self.drawn.setdefault(attributes[DRAW], {}).update(params)
+
+
 class StudySearcher:
     """A persisted Optuna study, driven by asking and telling. Every call can be repeated without harm.
 
@@ -55,6 +75,7 @@ class StudySearcher:
         """Where a file that could not be read was put aside."""
         self._running: dict[int, optuna.Trial] = {}
         self._orphans: list[int] = []
+        self._made: _Made | None = None
         self._given = fitting.plan(spec)
         drop_half_line(path)
         try:
@@ -78,18 +99,23 @@ class StudySearcher:
     def ask(self) -> tuple[int, dict[str, Any]] | None:
         """The next trial's number and configuration, or None when the search has made all of them."""
         if self._orphans:
+            self._made = None
             return self._configured(self._trial(self._orphans.pop(0)))
-        trials = self.study.get_trials(deepcopy=False)
-        made = [t for t in trials if t.state != TrialState.WAITING and POINT in t.user_attrs and not _withdrawn(t)]
-        if len(made) >= self.spec.trials:
-            return None
-        number = sum(t.state != TrialState.WAITING for t in trials)
-        if number == len(trials):
-            self._enqueue(made)
-        self._seed_sampler(number)
-        trial = self.study.ask()
-        self._running[trial.number] = trial
-        return self._configured(trial)
+        # None while it is changed: what fails halfway, as on a full disk, has the study looked through again.
+        made, self._made = self._made or self._looked_through(), None
+        if made.points.total() < self.spec.trials:
+            if not made.waiting:
+                self._enqueue(made)
+            self._seed_sampler(made.number)
+            trial = self.study.ask()
+            self._running[trial.number] = trial
+            configured = self._configured(trial)
+            made.add(trial.user_attrs, trial.params)
+            made.number, made.waiting = trial.number + 1, False
+        else:
+            configured = None
+        self._made = made
+        return configured
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """An epoch's value, as `value_of` gives it."""
@@ -115,6 +141,7 @@ class StudySearcher:
 
     def withdraw(self, number: int) -> None:
         """Take a configuration back that was asked for and never tried: its place in the grid is free again."""
+        self._made = None
         self.study.tell(number, state=TrialState.FAIL)
         self._running.pop(number, None)
 
@@ -154,18 +181,18 @@ class StudySearcher:
         if POINT not in trial.user_attrs:
             return not record.outside
         state = OPTUNA_STATE[record.outcome] if record.outcome else None
-        told = {e: value for e, value in self._values(record).items() if e in trial.intermediate_values}
+        told, known = trial.intermediate_values, self._values(record)
         return (
             (state is not None and trial.state.is_finished() and trial.state is not state)
             or any(record.params.get(key, value) != value for key, value in trial.params.items())
             or not fitting.drawn(self.spec.space, record.params) <= set(trial.params)
-            or any(not _equal(trial.intermediate_values[epoch], value) for epoch, value in told.items())
+            or any(epoch not in known or not _equal(value, known[epoch]) for epoch, value in told.items())
         )
 
     def _rebuild(self, records: list[TrialRecord]) -> None:
         """A new study with what the journal knows; a trial that does not fit the space keeps its number alone."""
         names = [study.study_name for study in self._storage.get_all_studies()]
-        self._running, self._orphans = {}, []
+        self._running, self._orphans, self._made = {}, [], None
         self.study = self._study(f"{self.spec.name} ({len(names) + 1})")
         known = {record.number: record for record in records}
         draws: Counter[int] = Counter()
@@ -209,14 +236,26 @@ class StudySearcher:
         content = [dict(space.constants), [p.describe() for p in space.parameters], self._given]
         return hashlib.blake2b(json.dumps(content, default=str).encode(), digest_size=8).hexdigest()
 
-    def _enqueue(self, made: list[FrozenTrial]) -> None:
+    def _looked_through(self) -> _Made:
+        made = _Made()
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.state is TrialState.WAITING:
+                made.waiting = True
+                continue
+            made.number += 1
+            if POINT in trial.user_attrs and not _withdrawn(trial):
+                made.add(trial.user_attrs, trial.params)
+        return made
+
+    def _enqueue(self, made: _Made) -> None:
         """Give the next trial its grid point, the one with the fewest trials, and what was drawn for that draw."""
-        counts = Counter(t.user_attrs[POINT] for t in made)
-        point = min(range(len(self._given)), key=lambda index: counts[index])
-        draw = counts[point]
-        earlier = [t for t in made if t.user_attrs[DRAW] == draw]
-        drawn = {key: value for trial in earlier for key, value in trial.params.items()}
-        self.study.enqueue_trial({**drawn, **self._given[point]}, user_attrs={POINT: point, DRAW: draw})
+        point = min(range(len(self._given)), key=lambda index: made.points[index])
+        draw = made.points[point]
+        fixed: dict[str, Any] = {}
+        if draw == 0 and self.spec.sampler.name in samplers.FROM_THE_MIDDLE:
+            fixed = {p.key: p.middle for p in self.spec.space.sampled}
+        fixed |= {**made.drawn.get(draw, {}), **self._given[point]}
+        self.study.enqueue_trial(fixed, user_attrs={POINT: point, DRAW: draw})
 
     def _trial(self, number: int) -> optuna.Trial:
         """The running trial, attached to again if it was begun by an earlier driver."""
@@ -232,6 +271,8 @@ class StudySearcher:
         return trial.number, self.spec.space.suggest(lambda key, distribution: _draw(trial, key, distribution))
 
     def _frozen(self, number: int) -> FrozenTrial:
+        if number in self._running:
+            return self._storage.get_trial(self._running[number]._trial_id)
         return self.study.get_trials(deepcopy=False)[number]
 
 

@@ -53,6 +53,15 @@ class Parameter:
             return tuple(numbers) if len(numbers) <= MOST_POINTS else None
         return None
 
+    @property
+    def middle(self) -> Scalar:
+        """The middle of the range, on its scale; the first choice."""
+        d = self.distribution
+        if isinstance(d, CategoricalDistribution):
+            return d.choices[0]
+        low, high = d.low, d.high  # type: ignore[attr-defined]
+        return type(low)(math.sqrt(low * high) if self.log else (low + high) / 2)
+
     def holds(self, value: Scalar) -> bool:
         """Whether a value is one of its choices, or lies in its range."""
         if isinstance(self.distribution, CategoricalDistribution):
@@ -136,6 +145,12 @@ class Space:
         """The constants that one model's runs have: hyperparameters, and options that this model takes."""
         taken = network.option_names(model)
         return {key: value for key, value in self.constants.items() if key in FIELDS or key in taken}
+
+    def middle(self) -> dict[str, Any]:
+        """One configuration: the middle of each range, the first of each choice and of the grid."""
+        first = self.grid[0]
+        middles = {p.key: p.middle for p in self.parameters}
+        return self.suggest(lambda key, _: first.get(key, middles[key]))
 
     def product(self) -> list[dict[str, Scalar]]:
         """Every combination of all parameters, each of which must be countable; conditions left out keys."""

@@ -24,15 +24,16 @@ SETTINGS = {
     "TUNE_MAX_PENDING_TRIALS_PG": str(10**9),
     # Interrupts are ours (interrupts.py).
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 os.environ.update(SETTINGS)
 
 from ray import tune  # noqa: E402 (reads the settings when it is imported)
+from ray.tune.execution import class_cache  # noqa: E402
 from ray.tune.experiment import Trial  # noqa: E402
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
+from search import cluster  # noqa: E402
 from search.phases import Phases  # noqa: E402
 from search.watch import Watch  # noqa: E402
 from search.worker import TuneTrial, resources  # noqa: E402
@@ -159,6 +160,16 @@ def trainable() -> type:
     return tune.with_resources(TuneTrial, resources)
 
 
+def _take_prepared_workers() -> None:
+    """Have trials run in the workers that Ray started with itself, instead of in others that begin to start now.
+
+    Ray gives those to actors without an environment of their own alone. Tune gives its actors some variables, which
+    workers of this machine have from this process anyway.
+    """
+    class_cache.DEFAULT_ENV_VARS.clear()
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()
+
+
 def run(phases: Phases, watch: Watch, interrupted: Callable[[], bool]) -> None:
     """Run all trials on the Ray cluster that this process is connected to.
 
@@ -167,6 +178,8 @@ def run(phases: Phases, watch: Watch, interrupted: Callable[[], bool]) -> None:
         interrupted: whether to end now; asked several times a second.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if cluster.is_own():
+        _take_prepared_workers()
     with tempfile.TemporaryDirectory(prefix="search-tune-") as storage:
         tuner = tune.Tuner(
             trainable(),

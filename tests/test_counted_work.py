@@ -86,6 +86,21 @@ def test_ray_need_not_wait_for_torch_before_a_worker_counts_as_started(tmp_path:
     assert not {"torch", "optuna", "search.tuner", "search.session"} & imported
 
 
+def test_a_spec_and_its_data_are_read_without_torch(tmp_path: Path):
+    """So that what is wrong with them is told at once, and Ray starts while torch is being imported."""
+    read = (
+        "import sys, search.launch as l, search.checks as c; from pathlib import Path;"
+        "c.found(l.load(Path(sys.argv[1])), Path(sys.argv[2]), []); print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", read, "spaces/quickstart.yaml", str(tmp_path)],
+        cwd=PROJECT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    imported = set(done.stdout.split())
+    assert "search.session" in imported
+    assert not {"torch", "ray", "mlflow"} & imported
+
+
 def task(folder: Path, **params: Any) -> Task:
     source = DataSource("digits", "/none", (), 0.1, 0)
     config = {"model": "lenet", "batch_size": 256, "epochs": 2, "train_fraction": 0.3} | params

@@ -15,7 +15,6 @@ from made_data import digits_mat_content, digits_mat_parts, made_part, write_cif
 
 from search import run
 from search.dataset import find
-from search.lr_range import middle
 from search.spec import load
 from trainables import network
 from trainables.config import FIELDS, TrainConfig
@@ -88,7 +87,7 @@ def test_the_models_of_a_spec_train(path, root):
     source, data = find(spec.data, root)
     for model in spec.models:
         taken = {*FIELDS, *network.option_names(model)}
-        params = {key: value for key, value in middle(spec.space).items() if key in taken}
+        params = {key: value for key, value in spec.space.middle().items() if key in taken}
         config = TrainConfig.of(params | {"model": model, "batch_size": 8})
         loader = Loader(source.split(data, config.train_fraction), config, torch.device("cpu"))
         state = TrainState.create(config, data.input_shape, len(data.classes), torch.device("cpu"))

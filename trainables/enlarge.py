@@ -5,10 +5,12 @@ degrees in steps of 1 and gamma corrections by 0.7..1.3 in steps of 0.02, each w
 changes nothing, make 18,300 images of 300. The variants are computed batch by batch, on the device.
 """
 
-import torch
+from typing import TYPE_CHECKING
 
-from trainables import transforms
 from trainables.config import TrainConfig, parts
+
+if TYPE_CHECKING:
+    import torch
 
 AMOUNTS = {
     "gamma": tuple(1 + step / 50 for step in range(-15, 16) if step),
@@ -22,13 +24,17 @@ def variants(config: TrainConfig) -> int:
     return 1 + sum(len(AMOUNTS[name]) for name in parts(config.enlarge))
 
 
-def enlarge(images: torch.Tensor, variant: torch.Tensor, config: TrainConfig) -> torch.Tensor:
+def enlarge(images: "torch.Tensor", variant: "torch.Tensor", config: TrainConfig) -> "torch.Tensor":
     """Turn each image into one of its variants.
 
     Args:
         images: uint8 [B, H, W, C].
         variant: int64 [B], below `variants(config)`; 0 is the image itself.
     """
+    import torch  # here, for the check of a spec asks for `variants` and need not wait for it
+
+    from trainables import transforms
+
     result, first = images.clone(), 1
     for name in parts(config.enlarge):
         amounts = torch.tensor(AMOUNTS[name], device=images.device)

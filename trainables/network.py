@@ -1,12 +1,14 @@
 """A network by its name: a file of `trainables/models/`, any classifier of a library (`timm/convnext_tiny`), or the
-user's own code by a dotted path (`mynets.wide`)."""
+user's own code by a dotted path (`mynets.wide`).
 
+torch is imported when a network is built: to read a spec its options are enough, and mistakes in it are told at once.
+"""
+
+import ast
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 import trainables.libraries
 import trainables.models
@@ -14,7 +16,10 @@ from trainables import folder, own_code
 from trainables.config import KINDS, kind_problem
 from trainables.errors import ModelError, first_line
 
-Builder = Callable[..., nn.Module]
+if TYPE_CHECKING:
+    from torch import nn
+
+Builder = Callable[..., "nn.Module"]
 """`build(input_shape, num_classes, *, options...)`"""
 
 
@@ -40,11 +45,21 @@ def option_names(name: str) -> list[str]:
     Raises:
         UnknownName: likewise.
     """
+    if "/" not in name and not own_code.is_dotted(name):
+        written = _written_options(folder.file(trainables.models, name).read_text())
+        if written is not None:
+            return written
     parameters = inspect.signature(builder(name)).parameters.values()
     return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
 
-def build(name: str, input_shape: tuple[int, int, int], num_classes: int, options: Mapping[str, Any]) -> nn.Module:
+def _written_options(source: str) -> list[str] | None:
+    """The options of the `build` in a file, None where it is made by a call (`build = partial(...)`)."""
+    builds = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "build")
+    return next(([option.arg for option in build.args.kwonlyargs] for build in builds), None)
+
+
+def build(name: str, input_shape: tuple[int, int, int], num_classes: int, options: Mapping[str, Any]) -> "nn.Module":
     """The network with fresh or downloaded weights.
 
     Args:
@@ -54,6 +69,8 @@ def build(name: str, input_shape: tuple[int, int, int], num_classes: int, option
         ModelError: it refuses its options or the size of the images, or its weights cannot be had.
         UnknownName: no such network.
     """
+    from torch import nn
+
     make = builder(name)
     signature = inspect.signature(make)
     try:

@@ -55,7 +55,7 @@ def test_ray_is_started_again_as_long_as_trials_get_on(monkeypatch, epochs, star
     monkeypatch.setattr(cluster, "nodes", lambda: [])
     resources = SimpleNamespace(retries=1)
     options = SimpleNamespace(in_process=False, address="local")
-    engine = Engine(SimpleNamespace(resources=resources), None, None, options)
+    engine = Engine(SimpleNamespace(resources=resources), None, None, options, list)
     engine.slots = Slots({"lenet": Share(0, 1)}, [], 1)
     with pytest.raises(ClusterLost, match="2 times") if broken else nullcontext():
         engine.run(phases, lambda: False, warnings.append)

@@ -5,7 +5,7 @@ import yaml
 from conftest import write_spec
 from PIL import Image
 
-from search.lr_range import main, middle
+from search.lr_range import main
 from search.spec import load
 
 
@@ -48,7 +48,7 @@ def test_it_suggests_draws_and_writes(tmp_path, capsys):
     ],
 )
 def test_of_searched_keys_the_first_or_the_middle_is_taken(tmp_path, space, expected):
-    params = middle(load(write_spec(tmp_path / "s.yaml", space=space)).space)
+    params = load(write_spec(tmp_path / "s.yaml", space=space)).space.middle()
     assert {key: params[key] for key in expected} == expected
     assert type(params.get("batch_size", 1)) is int
 
@@ -58,7 +58,7 @@ def test_a_conditional_key_is_left_out_where_it_does_not_apply(tmp_path):
         "optimizer": {"choice": ["adam", "sgd"]},
         "momentum": {"uniform": [0.5, 0.9], "when": {"optimizer": "sgd"}},
     }
-    assert "momentum" not in middle(load(write_spec(tmp_path / "s.yaml", space=space)).space)
+    assert "momentum" not in load(write_spec(tmp_path / "s.yaml", space=space)).space.middle()
 
 
 @pytest.mark.parametrize(

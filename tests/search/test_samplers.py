@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from search import samplers
 from search.journal import TrialRecord
 from search.outcomes import Outcome
-from search.samplers import NAMES
+from search.samplers import FROM_THE_MIDDLE, NAMES
 from search.searcher import StudySearcher
 from search.space import Space
 from search.spec import Spec, parse
@@ -156,7 +156,25 @@ def test_another_seed_proposes_others(name, tmp_path):
         search(made(SPACES.get(name, CONDITIONAL), name, seed, 4), tmp_path / f"{seed}.log", mixed)[0]
         for seed in (0, 1)
     )
+    if name in FROM_THE_MIDDLE:
+        assert one.pop(0) == other.pop(0)
     assert not any(params in other for params in one)
+
+
+@pytest.mark.parametrize("name", FROM_THE_MIDDLE)
+def test_the_first_trial_is_the_middle_of_the_space_at_every_point_of_its_grid(name, tmp_path):
+    space = {
+        "optimizer": {"grid": ["adam", "sgd"]},
+        "lr": {"loguniform": [1e-4, 1e-2]},
+        "batch_size": {"choice": [64, 32]},
+        "decay_interval": {"int": [2, 10]},
+        "momentum": {"uniform": [0.8, 0.9], "when": {"optimizer": "sgd"}},
+    }
+    first, second, third, fourth = search(made(space, name, 0, 4), tmp_path / "study.log", mixed)[0]
+    middle = {"lr": pytest.approx(1e-3), "batch_size": 64, "decay_interval": 6}
+    assert {key: first[key] for key in middle} == {key: second[key] for key in middle} == middle
+    assert (first["optimizer"], second["optimizer"], second["momentum"]) == ("adam", "sgd", pytest.approx(0.85))
+    assert third["lr"] == fourth["lr"] != pytest.approx(1e-3)
 
 
 def test_neighbouring_seeds_and_trials_have_nothing_in_common(tmp_path):
