@@ -12,9 +12,11 @@ READY := .venv/.ready
 search: $(READY)
 	@.venv/bin/python -m search.run $(SPEC) $(ARGS)
 
-# Searches on Ray need all cores, and follow one by one. With ARGS one of the two may find no test, which is 5 to pytest.
+# The fast ones, those with processes of their own, and searches on Ray, which need all cores and follow one by one.
+# With ARGS one of the three may find no test, which is 5 to pytest.
 test: $(READY)
-	.venv/bin/python -m pytest -m "not slow and not ray" -n auto --dist loadfile $(ARGS) || [ $$? = 5 ]
+	.venv/bin/python -m pytest -m "not slow and not ray and not process" -n auto --dist loadfile $(ARGS) || [ $$? = 5 ]
+	.venv/bin/python -m pytest -m "process and not slow and not ray" -n auto --dist loadfile $(ARGS) || [ $$? = 5 ]
 	.venv/bin/python -m pytest -m "ray and not slow" $(ARGS) || [ $$? = 5 ]
 
 check: $(READY)

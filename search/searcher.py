@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,6 @@ class _Made:
     """By draw, the values that the trials of all points have in common."""
     number: int = 0
     """Of the next trial."""
-    waiting: bool = False
-    """Whether that has been given its point already, by a driver that was killed then."""
 
     def add(self, attributes: Mapping[str, Any], params: Mapping[str, Any]) -> None:
         """Count a trial."""
@@ -104,14 +103,10 @@ class StudySearcher:
         # None while it is changed: what fails halfway, as on a full disk, has the study looked through again.
         made, self._made = self._made or self._looked_through(), None
         if made.points.total() < self.spec.trials:
-            if not made.waiting:
-                self._enqueue(made)
-            self._seed_sampler(made.number)
-            trial = self.study.ask()
-            self._running[trial.number] = trial
+            trial = self._begin(made)
             configured = self._configured(trial)
             made.add(trial.user_attrs, trial.params)
-            made.number, made.waiting = trial.number + 1, False
+            made.number = trial.number + 1
         else:
             configured = None
         self._made = made
@@ -187,6 +182,7 @@ class StudySearcher:
             or any(record.params.get(key, value) != value for key, value in trial.params.items())
             or not fitting.drawn(self.spec.space, record.params) <= set(trial.params)
             or any(epoch not in known or not _equal(value, known[epoch]) for epoch, value in told.items())
+            or (trial.state.is_finished() and len(told) < len(known))
         )
 
     def _rebuild(self, records: list[TrialRecord]) -> None:
@@ -239,23 +235,33 @@ class StudySearcher:
     def _looked_through(self) -> _Made:
         made = _Made()
         for trial in self.study.get_trials(deepcopy=False):
-            if trial.state is TrialState.WAITING:
-                made.waiting = True
-                continue
             made.number += 1
             if POINT in trial.user_attrs and not _withdrawn(trial):
                 made.add(trial.user_attrs, trial.params)
         return made
 
-    def _enqueue(self, made: _Made) -> None:
-        """Give the next trial its grid point, the one with the fewest trials, and what was drawn for that draw."""
+    def _begin(self, made: _Made) -> optuna.Trial:
+        """The next trial, at the grid point with the fewest trials, with what was drawn for that draw.
+
+        Begun in one write. `Study.ask` takes two for a trial of which something is given, and goes through the study
+        for one that waits.
+        """
         point = min(range(len(self._given)), key=lambda index: made.points[index])
         draw = made.points[point]
         fixed: dict[str, Any] = {}
         if draw == 0 and self.spec.sampler.name in samplers.FROM_THE_MIDDLE:
             fixed = {p.key: p.middle for p in self.spec.space.sampled}
         fixed |= {**made.drawn.get(draw, {}), **self._given[point]}
-        self.study.enqueue_trial(fixed, user_attrs={POINT: point, DRAW: draw})
+        begun = FrozenTrial(
+            number=made.number, trial_id=-1, state=TrialState.RUNNING, value=None, params={}, distributions={},
+            datetime_start=datetime.now(), datetime_complete=None, intermediate_values={},
+            user_attrs={POINT: point, DRAW: draw}, system_attrs={"fixed_params": fixed},
+        )  # fmt: skip
+        id = self._storage.create_new_trial(self.study._study_id, begun)
+        self._seed_sampler(made.number)
+        trial = optuna.Trial(self.study, id)
+        self._running[trial.number] = trial
+        return trial
 
     def _trial(self, number: int) -> optuna.Trial:
         """The running trial, attached to again if it was begun by an earlier driver."""

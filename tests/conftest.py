@@ -14,6 +14,13 @@ from tests.servers import TrackingServer, free_port
 PROJECT = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What has a server or a browser starts processes, and need not say so."""
+    for item in items:
+        if "tracking_server" in getattr(item, "fixturenames", ()) or item.get_closest_marker("browser"):
+            item.add_marker("process")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_world(tmp_path_factory: pytest.TempPathFactory):
     """A cache of the session's own, and no tracking server or cluster of the user's."""

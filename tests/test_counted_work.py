@@ -86,6 +86,22 @@ def test_ray_need_not_wait_for_torch_before_a_worker_counts_as_started(tmp_path:
     assert not {"torch", "optuna", "search.tuner", "search.session"} & imported
 
 
+@pytest.mark.process
+def test_what_workers_import_in_advance_leaves_the_gpus_alone():
+    """Which of them a worker may see, Ray says later, and CUDA looks once."""
+    script = (
+        "import importlib, torch\n"
+        "from search.cluster import PREPARED\n"
+        "asked = []\n"
+        "for name in ('_cuda_init', '_cuda_getDeviceCount'):\n"
+        "    setattr(torch._C, name, lambda name=name: asked.append(name) or 0)\n"
+        "for name in PREPARED['RAY_preload_python_modules'].split(','):\n"
+        "    importlib.import_module(name)\n"
+        "assert not asked, asked\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=PROJECT, check=True)
+
+
 def test_a_spec_and_its_data_are_read_without_torch(tmp_path: Path):
     """So that what is wrong with them is told at once, and Ray starts while torch is being imported."""
     read = (

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from conftest import free_port
 
+pytestmark = pytest.mark.process
 PROJECT = Path(__file__).parent.parent
 DEPLOY = PROJECT / "deploy"
 CLUSTER = (PROJECT / "cluster.yaml").read_text()

@@ -79,6 +79,7 @@ def recorded(place: Path) -> list[dict]:
     return [json.loads(line) for line in (place / "results.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.process
 def test_a_row_is_run_recorded_and_shown(place, monkeypatch, capsys):
     command(place, monkeypatch, "--seeds", "2", "--only", "R3")
     runs = recorded(place)
@@ -99,6 +100,7 @@ def test_a_row_is_run_recorded_and_shown(place, monkeypatch, capsys):
     assert "| a large one (`R3/gpu`) |  | not yet run: needs a GPU | 0 |" in page
 
 
+@pytest.mark.process
 def test_what_is_recorded_is_not_run_again_unless_its_settings_changed(place, monkeypatch, capsys):
     command(place, monkeypatch, "--seeds", "1")
     command(place, monkeypatch, "--seeds", "1")
@@ -112,6 +114,7 @@ def test_what_is_recorded_is_not_run_again_unless_its_settings_changed(place, mo
     assert [r["params"]["width"] for r in reference.results(place / "results.jsonl")] == [9]
 
 
+@pytest.mark.process
 def test_a_row_that_fails_does_not_keep_others_from_running(place, monkeypatch, capsys):
     broken = Row("R3/broken", "no such data", {"model": "mlp"}, "flowers")
     monkeypatch.setattr(reference, "ROWS", (broken, *reference.ROWS))

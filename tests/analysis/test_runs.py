@@ -68,6 +68,7 @@ def test_runs_of_other_programs_are_counted_and_left_out(frames):
     assert "metrics.accuracy" not in frames.trials
 
 
+@pytest.mark.process
 def test_a_server_answers_as_its_database_does(made_search, frames, tmp_path: Path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

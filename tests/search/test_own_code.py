@@ -255,6 +255,7 @@ def test_the_range_test_takes_own_code_too(world, capsys):
     assert lr_range.main([path, "--allow-code", "--steps", "25"]) in (0, 1)
 
 
+@pytest.mark.process
 def test_training_alone_takes_own_code_too(world):
     command = [sys.executable, "-m", "trainables.train", "--model", "mynets.wide", "--data", "mynets.cells"]
     command += ["--epochs", "1", "--threads", "1", "--device", "cpu"]

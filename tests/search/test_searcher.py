@@ -306,9 +306,11 @@ def test_a_driver_that_died_while_asking_makes_the_next_one_skip_no_grid_point(s
     space = {"seed": {"grid": [0, 1, 2]}}
     searcher = StudySearcher(made(space), study)
     assert searcher.ask()[1]["seed"] == 0
-    monkeypatch.setattr(searcher.study, "ask", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        searcher.ask()  # the grid point waits in the study, and nobody has asked for it
+    with monkeypatch.context() as dying:
+        dying.setattr(optuna.Trial, "suggest_categorical", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            searcher.ask()  # the trial has its grid point in the study, and the journal never hears of it
+    assert [trial[1:2] for trial in seen(study)] == [(TrialState.RUNNING,)] * 2
     again = StudySearcher(made(space), study)
     again.reconcile([record(0)])
     assert [again.ask()[1]["seed"] for _ in range(2)] == [1, 2]

@@ -151,6 +151,7 @@ def test_a_whole_search_shows_no_secret_anywhere(
             assert secret.encode() not in text, where
 
 
+@pytest.mark.process
 @pytest.mark.skipif(importlib.util.find_spec("flask_wtf") is None, reason="mlflow[auth] is not installed")
 def test_mlflows_own_basic_auth_lets_in_who_knows_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MLFLOW_FLASK_SERVER_SECRET_KEY", "made-for-this-test")

@@ -248,6 +248,7 @@ def test_the_journal_holds_what_was_run_on_what(pictures, tmp_path: Path):
     assert first["on"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_search_cleanly_and_it_can_be_gone_on_with(number: signal.Signals, pictures, tmp_path: Path):
     spec = write_spec(
@@ -262,6 +263,7 @@ def test_a_signal_ends_a_search_cleanly_and_it_can_be_gone_on_with(number: signa
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while not any('"epoch"' in path.read_text() for path in tmp_path.glob("results/*/*/journal.jsonl")):
         assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
     process.send_signal(number)
     output = process.stdout.read()
     assert process.wait() == 130
@@ -276,6 +278,7 @@ def test_a_signal_ends_a_search_cleanly_and_it_can_be_gone_on_with(number: signa
     assert all(sorted(r.epochs) == list(range(1, 41)) for r in records.values())
 
 
+@pytest.mark.process
 def test_optuna_dashboard_opens_the_study(pictures, tmp_path: Path):
     spec = write_spec(tmp_path / "mine.yaml", data=pictures, budget={"trials": 2}, scheduler={"max_epochs": 1})
     assert search(spec) == 0

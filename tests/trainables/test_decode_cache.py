@@ -37,6 +37,7 @@ def assert_whole(data) -> None:
     assert data.classes == made().classes
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("cache")
 def test_processes_that_start_at_once_decode_once(tmp_path):
     with ProcessPoolExecutor(4, mp_context=SPAWN) as pool:

@@ -1,6 +1,8 @@
 """Training on a GPU: mixed precision, the CPU's batches, going on from a saved state."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -132,3 +134,13 @@ def test_memory_that_does_not_suffice_is_made_do_with(tmp_path):
     assert result["images_a_pass"] < 1024
     assert math.isfinite(result["train_loss"])
     assert result["peak_memory_mb"] < 3000
+
+
+def test_a_worker_sees_the_gpus_that_it_is_given_after_it_has_imported_torch():
+    """Ray's first workers import torch before they are given a GPU, or none."""
+    script = (
+        "import os, torch, torch._dynamo\n"
+        "os.environ['CUDA_VISIBLE_DEVICES'] = ''\n"
+        "assert torch.cuda.device_count() == 0\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -39,6 +39,7 @@ assert not loaded, f"imported by trainables: {{loaded}}"
 """
 
 
+@pytest.mark.process
 def test_nothing_else_is_loaded():
     assert "trainables.datasets.cifar10" in MODULES
     assert "trainables.models.lenet" in MODULES

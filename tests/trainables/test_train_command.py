@@ -14,6 +14,7 @@ from made_data import digits_mat_content, digits_mat_parts, write_digits_mat
 from trainables import command
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.process
 PROJECT = Path(__file__).parents[2]
 EPOCH = r"epoch +{} +train loss \d+\.\d+ accuracy [01]\.\d+ +val loss (\d+\.\d+) accuracy ([01]\.\d+)"
 
