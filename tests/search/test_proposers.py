@@ -81,11 +81,14 @@ def test_what_was_prepared_and_never_tried_costs_a_resumed_search_no_trial(
     proposer.prepare()
     if closed:
         proposer.close()
-    proposer.end(told(first))
+    record = told(first)
+    for epoch, metrics in record.epochs.items():
+        proposer.report(record, epoch, metrics)
+    proposer.end(record)
     states = [t.state for t in proposer.searcher.study.get_trials()]
     assert (TrialState.RUNNING in states) is not closed
     again = StudySearcher(spec, study)
-    assert not again.reconcile([told(first)])
+    assert not again.reconcile([record])
     proposals = [first, *all_of(StudyProposer(again), prepare=False)]
     assert len(proposals) == len({p.number for p in proposals}) == TRIALS
     assert sorted(p.params["batch_size"] for p in proposals) == [32] * 3 + [64] * 3
