@@ -32,12 +32,11 @@ OBJECT_STORE_BYTES = 100 * 1024**2
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Environment variable: set by Ray in the drivers of submitted jobs."""
 PROJECT = Path(__file__).parent.parent
-PREPARED = {
-    "RAY_preload_python_modules": "ray.tune,torch,torch._dynamo",
-    # Idle workers above the number of free CPUs are ended after 1 s, so just when Tune has reserved all CPUs for them.
-    "RAY_idle_worker_killing_time_threshold_ms": "60000",
-}
-"""Settings of Ray that let its first workers, one a CPU, import what trials need while the driver is still at it."""
+KEPT = {"RAY_idle_worker_killing_time_threshold_ms": "60000"}
+"""Has Ray keep its first workers, one a CPU: it ends idle ones above the number of free CPUs after 1 s, so just when
+Tune has reserved all CPUs for them."""
+PREPARED = {"RAY_preload_python_modules": "ray.tune,torch,torch._dynamo"}
+"""Has them import what trials need while the driver is still at it."""
 PREPARED_BYTES = 450 * 1024**2
 """What such a worker takes."""
 MOST_NODES = 1000
@@ -55,7 +54,7 @@ def connect(address: str | None) -> None:
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     options: dict[str, Any] = {}
     if where == "local":
-        os.environ.update(PREPARED if _room_for_prepared() else {})
+        os.environ.update(KEPT | (PREPARED if _room_for_prepared() else {}))
         options = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     elif JOB not in os.environ:  # a job's code is there already
         options = {"runtime_env": {"working_dir": str(PROJECT)}}

@@ -59,7 +59,7 @@ def launch(options: argparse.Namespace, console: Console) -> int:
             dry_run.show(console, spec, source, data, engine.describe())
             return 0
         if options.resume and spec.storage and storage.is_object_store(spec.storage):
-            console.print("[dim]Looking whether another machine still runs the search: up to 15 s.[/]")
+            console.print("[dim]Looking whether another machine still runs the search: this takes seconds.[/]")
         folder = SearchFolder.open(_results(spec, options), spec, source, data, options.resume)
         return _Launch(spec, source, data, folder, engine, console, options).run()
 

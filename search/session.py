@@ -4,6 +4,7 @@ The engines (`tuner.py` on Ray, `in_process.py` in this process) only carry task
 back. Everything that happens is written to the journal first.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -130,7 +131,9 @@ class Session:
     @property
     def hopeless(self) -> bool:
         """Whether the first trials all failed before their first epoch: more would fail alike."""
-        records = self.records()[:HOPELESS]
+        # Asked with each result, so not of `records`, which goes through all of them.
+        begun = (r for r in self.journal.records.values() if r.phase == self.setting.phase)
+        records = list(itertools.islice(begun, HOPELESS))
         return len(records) == HOPELESS and all(r.outcome is Outcome.FAILED and not r.epochs for r in records)
 
     def next(self) -> Task | None:
