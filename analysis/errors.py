@@ -1,6 +1,6 @@
 """What can keep an analysis, or a part of it, from being made."""
 
-from trainables.redaction import redact
+from contract.redaction import redact
 
 
 class AnalysisError(LookupError):

@@ -67,7 +67,7 @@ class Record:
     parent: Run
     experiment: str
     description: Mapping[str, Any]
-    """What `search.description` wrote."""
+    """What `search.tracking.description` wrote."""
     spec: str
     """The YAML file's text, overrides applied."""
     trials: pd.DataFrame

@@ -17,15 +17,19 @@ from typing import Any
 import numpy as np
 from optuna.trial import TrialState
 
-from search import dataset, description
-from search.journal import Journal, TrialRecord, leaders
-from search.outcomes import Outcome
-from search.proposers import StudyProposer
-from search.schedulers import Asha
-from search.searcher import StudySearcher
-from search.session import Session, Setting
-from search.spec import Spec, parse
-from search.trial import Task, TrialRun
+from contract.outcomes import Outcome
+from search.journal.journal import Journal
+from search.journal.records import TrialRecord, leaders
+from search.orchestration.proposers import StudyProposer
+from search.orchestration.session import Session, Setting
+from search.preflight import dataset
+from search.spec.loader import parse
+from search.spec.spec import Spec
+from search.study.asha import Asha
+from search.study.study import StudySearcher
+from search.tracking import description
+from search.trial.runner import TrialRun
+from search.trial.task import Task
 
 LIMIT = 0.5
 """Steps larger than this, lr / (1 - momentum), diverge in the formula; a third of it is best."""

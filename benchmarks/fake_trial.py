@@ -17,7 +17,7 @@ FOLDER = "SIMULATION_FOLDER"
 
 
 class FakeTrial(tune.Trainable):
-    """In place of `search.worker.TuneTrial`: the same calls, the same results, no network."""
+    """In place of `search.backends.ray_worker.TuneTrial`: the same calls, the same results, no network."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take the task."""

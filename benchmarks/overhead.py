@@ -35,8 +35,8 @@ import yaml
 
 from benchmarks.in_turn import in_turn, machine, ratios, spread
 from tests.servers import TrackingServer, free_port
-from trainables.data import split
 from trainables.datasets import cifar10
+from trainables.split import split
 
 ROOT = Path(__file__).parent.parent
 CORES = 2

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 
 from benchmarks.in_turn import machine, ratios, spread
-from trainables import data_set
+from trainables import named_dataset
 from trainables.config import TrainConfig
-from trainables.data import default_validation, split
 from trainables.loader import Loader
+from trainables.split import default_validation, split
 from trainables.state import EpochMetrics, TrainState
-from trainables.train import train
+from trainables.training import train
 
 CASES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("cifar10", {"model": "lenet", "train_fraction": 0.2, "epochs": 15, "decay_interval": 10}),
@@ -55,8 +55,8 @@ def main() -> None:
 
 def _trained(name: str, root: Path, params: dict[str, Any]) -> EpochMetrics:
     """The last epoch's metrics."""
-    config = TrainConfig.of(params)
-    data = data_set.load(name, root, {})
+    config = TrainConfig.from_params(params)
+    data = named_dataset.load(name, root, {})
     parts = split(data, validation=default_validation(data), train_fraction=config.train_fraction, seed=0)
     device = torch.device("cpu")
     state = TrainState.create(config, data.input_shape, len(data.classes), device)

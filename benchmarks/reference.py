@@ -34,18 +34,18 @@ def run(row: Row, seed: int, device_name: str, threads: int, data_dir: Path) -> 
     import torch
 
     import trainables.datasets
-    from trainables import folder
+    from trainables import module_folder
     from trainables.config import TrainConfig
-    from trainables.data import split
     from trainables.evaluate import evaluate
     from trainables.loader import Loader
+    from trainables.split import split
     from trainables.state import TrainState
-    from trainables.train import train
+    from trainables.training import train
 
     torch.set_num_threads(threads)
     device = torch.device(device_name)
-    config = TrainConfig.of({**row.params, "seed": seed})
-    data = folder.module(trainables.datasets, row.data).load(data_dir, **row.data_options)
+    config = TrainConfig.from_params({**row.params, "seed": seed})
+    data = module_folder.module(trainables.datasets, row.data).load(data_dir, **row.data_options)
     parts = split(data, validation=row.validation, train_fraction=config.train_fraction, seed=seed)
     if row.validate_on is not None:
         watched = np.random.default_rng(seed).permutation(parts.validation)[: row.validate_on]

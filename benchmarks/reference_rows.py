@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainables.data import Validation
+from trainables.split import Validation
 
 
 @dataclass(frozen=True)

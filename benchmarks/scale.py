@@ -20,16 +20,18 @@ from pathlib import Path
 import psutil
 
 from benchmarks.in_turn import machine
-from search import dataset, description
-from search.journal import Journal
-from search.phases import Phases
-from search.proposers import StudyProposer
-from search.schedulers import Asha
-from search.searcher import StudySearcher
-from search.session import Session, Setting
-from search.slots import Share, Slots
-from search.spec import Spec, load
-from search.trial import Task
+from search.journal.journal import Journal
+from search.orchestration.phases import Phases
+from search.orchestration.proposers import StudyProposer
+from search.orchestration.session import Session, Setting
+from search.orchestration.slots import Share, Slots
+from search.preflight import dataset
+from search.spec.loader import load
+from search.spec.spec import Spec
+from search.study.asha import Asha
+from search.study.study import StudySearcher
+from search.tracking import description
+from search.trial.task import Task
 
 CONCURRENT = 16
 SPEC = """
@@ -53,7 +55,7 @@ class Driver:
     """A search's driver as far as its book-keeping goes."""
 
     def __init__(self, spec: Spec, folder: Path):
-        from search.tracking import Tracker
+        from search.tracking.tracker import Tracker
 
         began = time.perf_counter()
         self.spec, self.folder = spec, folder

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from search.journal import read
+from search.journal.journal import read
 
 
 def main(folder: Path) -> None:

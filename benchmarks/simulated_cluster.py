@@ -49,10 +49,11 @@ SPEC = {
 
 def drive(arguments: list[str]) -> int:
     """The driver's process: a search, with sleep for training."""
-    import search.cluster  # noqa: F401 (first: it sets what Ray reads when it is imported)
-    from search import run, tuner
+    import search.backends.cluster  # noqa: F401 (first: it sets what Ray reads when it is imported)
+    from search import run
+    from search.backends import ray_tune
 
-    tuner.TuneTrial = _fake_trial()  # type: ignore[misc, assignment]
+    ray_tune.TuneTrial = _fake_trial()  # type: ignore[misc, assignment]
     return run.main(arguments)
 
 

@@ -53,7 +53,7 @@ class Watch:
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> "Watch":
-        from search.searcher import StudySearcher
+        from search.study.study import StudySearcher
 
         ask = StudySearcher.ask
 

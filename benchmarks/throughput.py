@@ -26,14 +26,15 @@ from torchvision.transforms import v2
 
 from benchmarks.in_turn import in_turn, machine, ratios, spread
 from benchmarks.peers.usual_script import Images, train_epoch
-from trainables import network
+from trainables import named_model
 from trainables.config import TrainConfig
-from trainables.data import ImageData, split
 from trainables.datasets import cifar10
 from trainables.evaluate import evaluate
+from trainables.image_data import ImageData
 from trainables.loader import Loader
+from trainables.split import split
 from trainables.state import TrainState
-from trainables.train import train
+from trainables.training import train
 
 CASES = (
     ("lenet", 32, "none"), ("lenet", 128, "none"), ("lenet", 512, "none"),
@@ -80,7 +81,7 @@ class Case:
             *augmentation if self.config.augment != "none" else (),
         )
         loader = DataLoader(data, self.config.batch_size, shuffle=True, num_workers=workers)
-        model = network.build(self.config.model, self.data.input_shape, len(self.data.classes), {})
+        model = named_model.build(self.config.model, self.data.input_shape, len(self.data.classes), {})
         optimizer = torch.optim.SGD(model.parameters(), self.config.lr, self.config.momentum)
         began = time.perf_counter()
         train_epoch(model, optimizer, loader)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainables.redaction import redact
+from contract.redaction import redact
 
 LONGEST = 3000
 """Characters of a message: a wrong value is quoted in it, however long it is."""

@@ -8,10 +8,13 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from search import checks, model_check, summary, yaml_file
-from search.command_line import add_spec_arguments, heed_allow_code, reported
+from search.cli import summary
+from search.cli.arguments import add_spec_arguments, apply_allow_code, reported
 from search.errors import Problem, UserError
-from search.spec import Spec, load
+from search.preflight import checks, models
+from search.spec import yaml_file
+from search.spec.loader import load
+from search.spec.spec import Spec
 from trainables.config import TrainConfig
 
 ENOUGH = 20
@@ -28,17 +31,17 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     import torch
 
     from trainables.loader import Loader
-    from trainables.lr_range import lr_range
+    from trainables.range_test import lr_range
     from trainables.state import TrainState
 
-    heed_allow_code(options)
+    apply_allow_code(options.allow_code)
     spec = load(options.spec, tuple(options.set))
-    source, data = checks.found(spec, options.data_dir, _option_problems(spec, options))
-    if problems := model_check.problems(spec, data):
+    source, data = checks.find_data(spec, options.data_dir, _option_problems(spec, options))
+    if problems := models.problems(spec, data):
         raise UserError(problems, spec.source, spec.lines)
     if source.substitute_for:
         console.print(summary.substitute_warning(source))
-    config = TrainConfig.of(spec.space.middle())
+    config = TrainConfig.from_params(spec.space.middle())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loader = Loader(source.split(data, config.train_fraction), config, device)
     state = TrainState.create(config, data.input_shape, len(data.classes), device)

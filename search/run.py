@@ -1,4 +1,4 @@
-"""The command line: `python -m search.run spaces/lenet.yaml`."""
+"""The main command: `python -m search.run spaces/lenet.yaml`."""
 
 import argparse
 import sys
@@ -6,27 +6,26 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.command_line import add_spec_arguments, reported
+from search.cli.arguments import add_spec_arguments, reported
+from search.cli.context import Options
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a search; 0 when it is done, 1 when no trial has a result, 2 for a user's mistake, 130 when interrupted."""
-    options = _parser().parse_args(arguments)
-
-    def command(console: Console) -> int:
-        from search.launch import launch  # here, so that --help is instant
-
-        return launch(options, console)
-
-    return reported(command)
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m search.run",
         allow_abbrev=False,
-        description="Search hyperparameters as a spec says, and log every trial to MLflow.",
+        description=DESCRIPTION,
     )
+    add_arguments(parser)
+    return run(parser.parse_args(arguments))
+
+
+DESCRIPTION = "Search hyperparameters as a spec says, and log every trial to MLflow."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments of the command."""
     add_spec_arguments(parser, "spaces/lenet.yaml")
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would run, check data, models and tracking, train nothing"
@@ -36,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const="latest",
         metavar="ID",
-        help="go on with the latest search of this spec, or with the one named",
+        help="continue the latest search of this spec, or the one named",
     )
     parser.add_argument(
         "--in-process",
@@ -50,7 +49,17 @@ def _parser() -> argparse.ArgumentParser:
         "--results", type=Path, help="where searches keep their state (default: the spec's storage, else ./results)"
     )
     parser.add_argument("--address", help="of a Ray cluster to run on (default: RAY_ADDRESS, else this machine alone)")
-    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what parsed arguments say; the exit code."""
+
+    def command(console: Console) -> int:
+        from search.launch import launch  # here, so that --help is instant
+
+        return launch(Options.from_arguments(arguments), console)
+
+    return reported(command)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ from mlflow.tracking import MlflowClient
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from search.journal import Journal, TrialRecord, read
-from search.trial import Task, TrialRun
+from search.journal.journal import Journal, read
+from search.journal.records import TrialRecord
+from search.trial.runner import TrialRun
+from search.trial.task import Task
 
 TIMED = {"epoch_seconds", "images_per_second", "peak_memory_mb"}
 

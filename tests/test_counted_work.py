@@ -15,12 +15,13 @@ from conftest import PROJECT
 from made_data import made_split
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from search.dataset import DataSource
-from search.trial import Task, TrialRun
+from search.trial.data_source import DataSource
+from search.trial.runner import TrialRun
+from search.trial.task import Task
 from trainables.config import TrainConfig
 from trainables.loader import Loader
 from trainables.state import TrainState
-from trainables.train import CHECKED, train
+from trainables.training import CHECKED, train
 
 CPU = torch.device("cpu")
 READS = ("aten::_local_scalar_dense", "aten::nonzero")
@@ -75,15 +76,15 @@ def test_a_step_costs_few_calls_beside_the_network():
 def test_ray_need_not_wait_for_torch_before_a_worker_counts_as_started(tmp_path: Path):
     """What is sent to a worker is all that it must import to count as started."""
     sent = tmp_path / "sent"
-    send = "import cloudpickle, sys, search.tuner as t; cloudpickle.dump(t.trainable(), open(sys.argv[1], 'wb'))"
+    send = "import cloudpickle, sys, search.backends.ray_tune as t; cloudpickle.dump(t.trainable(), open(sys.argv[1], 'wb'))"
     take = "import pickle, sys; pickle.load(open(sys.argv[1], 'rb')); print(*sys.modules)"
     subprocess.run([sys.executable, "-c", send, str(sent)], cwd=PROJECT, check=True)
     taken = subprocess.run(
         [sys.executable, "-c", take, str(sent)], cwd=PROJECT, check=True, capture_output=True, text=True
     )
     imported = set(taken.stdout.split())
-    assert "search.worker" in imported
-    assert not {"torch", "optuna", "search.tuner", "search.session"} & imported
+    assert "search.backends.ray_worker" in imported
+    assert not {"torch", "optuna", "search.backends.ray_tune", "search.orchestration.session"} & imported
 
 
 @pytest.mark.process
@@ -91,7 +92,7 @@ def test_what_workers_import_in_advance_leaves_the_gpus_alone():
     """Which of them a worker may see, Ray says later, and CUDA looks once."""
     script = (
         "import importlib, torch\n"
-        "from search.cluster import PREPARED\n"
+        "from search.backends.cluster import PREPARED\n"
         "asked = []\n"
         "for name in ('_cuda_init', '_cuda_getDeviceCount'):\n"
         "    setattr(torch._C, name, lambda name=name: asked.append(name) or 0)\n"
@@ -105,7 +106,7 @@ def test_what_workers_import_in_advance_leaves_the_gpus_alone():
 def test_a_spec_and_its_data_are_read_without_torch(tmp_path: Path):
     """So that what is wrong with them is told at once, and Ray starts while torch is being imported."""
     read = (
-        "import sys, search.launch as l, search.checks as c; from pathlib import Path;"
+        "import sys, search.launch as l, search.preflight.checks as c; from pathlib import Path;"
         "c.found(l.load(Path(sys.argv[1])), Path(sys.argv[2]), []); print(*sys.modules)"
     )
     done = subprocess.run(
@@ -113,7 +114,7 @@ def test_a_spec_and_its_data_are_read_without_torch(tmp_path: Path):
         cwd=PROJECT, check=True, capture_output=True, text=True,
     )  # fmt: skip
     imported = set(done.stdout.split())
-    assert "search.session" in imported
+    assert "search.orchestration.session" in imported
     assert not {"torch", "ray", "mlflow"} & imported
 
 

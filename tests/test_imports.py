@@ -92,7 +92,7 @@ def test_an_init_file_is_empty(path):
         ("trainables", "import ray", "ray"),
         ("trainables", "import ray.tune as tune", "ray"),
         ("trainables", "import os, optuna", "optuna"),
-        ("trainables", "from search.spec import load", "search"),
+        ("trainables", "from search.spec.loader import load", "search"),
         ("trainables", "from analysis import runs", "analysis"),
         ("trainables", "from . import config", "."),
         ("trainables", "import pyarrow", "pyarrow"),
@@ -109,7 +109,7 @@ def test_an_init_file_is_empty(path):
         ("search", "from analysis.runs import trials", "analysis"),
         ("search", "def f():\n    import analysis", "analysis"),
         ("search", "import ray", "ray"),
-        ("analysis", "import search.journal", "search"),
+        ("analysis", "import search.journal.journal", "search"),
         ("analysis", "def f():\n    from search import journal", "search"),
     ],
 )

@@ -13,8 +13,8 @@ from made_data import digits_mat_content, digits_mat_parts, write_digits_mat
 import trainables.datasets
 from benchmarks import reference
 from benchmarks.reference_rows import ROWS, Row
-from search.spec import load
-from trainables import folder, network
+from search.spec.loader import load
+from trainables import module_folder, named_model
 from trainables.config import TrainConfig
 
 SPACES = Path(__file__).parent.parent / "spaces"
@@ -27,8 +27,8 @@ STUDIES = (
 
 
 def in_effect(params: dict) -> dict:
-    config = TrainConfig.of(params)
-    options = inspect.signature(network.builder(config.model)).parameters.values()
+    config = TrainConfig.from_params(params)
+    options = inspect.signature(named_model.builder(config.model)).parameters.values()
     defaults = {p.name: p.default for p in options if p.kind is p.KEYWORD_ONLY}
     return {key: value for key, value in (defaults | config.in_effect()).items() if key != "seed"}
 
@@ -40,9 +40,9 @@ def test_every_row_has_its_own_name():
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 def test_a_row_can_be_trained(row):
-    config = TrainConfig.of(row.params)
-    assert row.data in folder.names(trainables.datasets)
-    assert set(config.model_options) <= set(network.option_names(config.model))
+    config = TrainConfig.from_params(row.params)
+    assert row.data in module_folder.names(trainables.datasets)
+    assert set(config.model_options) <= set(named_model.option_names(config.model))
     assert row.published is None or 0 < row.published < 100
 
 

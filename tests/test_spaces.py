@@ -14,14 +14,14 @@ from conftest import write_picture_folders
 from made_data import digits_mat_content, digits_mat_parts, made_part, write_cifar10_batches, write_digits_mat
 
 from search import run
-from search.dataset import find
-from search.spec import load
-from trainables import network
+from search.preflight.dataset import find
+from search.spec.loader import load
+from trainables import named_model
 from trainables.config import FIELDS, TrainConfig
 from trainables.evaluate import evaluate
 from trainables.loader import Loader
 from trainables.state import TrainState
-from trainables.train import train_step
+from trainables.training import train_step
 
 torch.set_num_threads(1)
 SPECS = sorted((Path(__file__).parent.parent / "spaces").glob("*.yaml"))
@@ -86,9 +86,9 @@ def test_the_models_of_a_spec_train(path, root):
     spec = load(path)
     source, data = find(spec.data, root)
     for model in spec.models:
-        taken = {*FIELDS, *network.option_names(model)}
+        taken = {*FIELDS, *named_model.option_names(model)}
         params = {key: value for key, value in spec.space.middle().items() if key in taken}
-        config = TrainConfig.of(params | {"model": model, "batch_size": 8})
+        config = TrainConfig.from_params(params | {"model": model, "batch_size": 8})
         loader = Loader(source.split(data, config.train_fraction), config, torch.device("cpu"))
         state = TrainState.create(config, data.input_shape, len(data.classes), torch.device("cpu"))
         before = [p.detach().clone() for p in state.model.parameters() if p.requires_grad]

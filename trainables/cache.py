@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data import ImageData
+from trainables.image_data import ImageData
 
 FORMAT = 2
 """Part of the key: raise it when decoded arrays would differ from those of an earlier version."""

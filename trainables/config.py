@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+from contract.metrics import VAL_ACCURACY, VAL_LOSS
+
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "halving", "one_cycle", "step")
 LOSSES = ("cross_entropy", "squared_error")
 AUGMENTATIONS = ("crop", "flip", "gamma", "jitter", "rotate", "scale", "shift")
 ENLARGEMENTS = ("gamma", "rotate")
 NORMALIZATIONS = ("dataset", "half", "imagenet", "none")
-EARLY_STOPPING = ("none", "val_accuracy", "val_loss")
+EARLY_STOPPING = ("none", VAL_ACCURACY, VAL_LOSS)
 PRECISIONS = ("auto", "bfloat16", "float32")
 
 
@@ -132,7 +134,7 @@ class TrainConfig:
         object.__setattr__(self, "model_options", MappingProxyType(dict(self.model_options)))
 
     @classmethod
-    def of(cls, params: Mapping[str, Any]) -> "TrainConfig":
+    def from_params(cls, params: Mapping[str, Any]) -> "TrainConfig":
         """A configuration from flat hyperparameters: a key that is no field is an option of the model.
 
         Raises:

@@ -37,8 +37,3 @@ def check_least(option: str, value: int, least: int) -> None:
     """
     if value < least:
         raise ModelError(f"{option} must be {least} or more, not {value}")
-
-
-def first_line(error: Exception) -> str:
-    """The beginning of an error's text, of which libraries write pages; its kind where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 
 from trainables.augment import augment
 from trainables.config import TrainConfig
-from trainables.data import ImageData, Split
 from trainables.enlarge import enlarge, variants
+from trainables.image_data import ImageData
+from trainables.split import Split
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Images float32 [B, C, H, W] (channels last in memory), labels int64 [B]"""
@@ -31,13 +32,13 @@ def seed_for(config: TrainConfig, stream: int, epoch: int = 0) -> int:
 class Loader:
     """The batches of one run: training ones shuffled and augmented anew each epoch, the others in order."""
 
-    def __init__(self, split: Split, config: TrainConfig, device: torch.device, images_a_pass: int | None = None):
+    def __init__(self, split: Split, config: TrainConfig, device: torch.device, micro_batch: int | None = None):
         """Refer to the images on the device; nothing is copied on the CPU.
 
         Args:
-            images_a_pass: the most that may go through the network at once, None: as many as are wanted.
+            micro_batch: images that may go through the network at once, None for a whole batch.
         """
-        self.config, self.images_a_pass = config, images_a_pass
+        self.config, self.micro_batch = config, micro_batch
         self.split = split
         self.device = device
         self._train = torch.from_numpy(split.train).to(device)
@@ -53,7 +54,7 @@ class Loader:
         """How many images are evaluated at once."""
         _, height, width = self.split.data.input_shape
         pixels = self.config.resize**2 or height * width
-        return max(1, min(1000, EVALUATION_PIXELS // pixels, self.images_a_pass or 1000))
+        return max(1, min(1000, EVALUATION_PIXELS // pixels, self.micro_batch or 1000))
 
     @property
     def n_train(self) -> int:

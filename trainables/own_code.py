@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainables.errors import first_line
-from trainables.folder import UnknownName, nearest
+from contract.formatting import first_line, nearest
+from trainables.module_folder import UnknownName
 
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")
 
@@ -59,7 +59,7 @@ def function(path: str, default: str, positional: int) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
-        raise UnknownName(f"{module_name} cannot be imported from {_folder}: {told(error)}") from error
+        raise UnknownName(f"{module_name} cannot be imported from {_folder}: {describe_error(error)}") from error
     found = getattr(module, attribute, None)
     if not callable(found):
         raise UnknownName(f"{module_name} has no function {attribute!r}{nearest(attribute, dir(module))}")
@@ -76,7 +76,7 @@ def function(path: str, default: str, positional: int) -> Callable[..., Any]:
     return found
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An error of such code in a line: its kind, its text, and the line of the code where it arose."""
     folder = Path(_folder or "")
     frames = [

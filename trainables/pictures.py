@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.data import DataError, DataMissing
+from trainables.image_data import DataError, DataMissing
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 

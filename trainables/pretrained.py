@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainables.errors import ModelError, first_line
+from contract.formatting import first_line
+from trainables.errors import ModelError
 
 NONE, IMAGENET = "none", "imagenet"
 

@@ -9,30 +9,11 @@ from typing import Any
 import torch
 from torch import nn, optim
 
-from trainables import checkpoint, network, optimizers
-from trainables.checkpoint import DamagedCheckpoint
+from trainables import checkpoint_file, named_model, optimizers
+from trainables.checkpoint_file import DamagedCheckpoint
 from trainables.config import TrainConfig
+from trainables.epoch_metrics import EpochMetrics
 from trainables.loader import INITIAL_WEIGHTS, seed_for
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """What an epoch of training gave. Accuracies are 0..1, losses means over images (cross-entropy in nats)."""
-
-    epoch: int
-    """From 1."""
-    train_loss: float
-    """Over the epoch's batches as they were trained on, augmented."""
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
-    lr: float
-    """Of the epoch's last step."""
-    epoch_seconds: float
-    """Training and evaluation."""
-    images_per_second: float
-    """Training only."""
-    peak_memory_mb: float
 
 
 @dataclass
@@ -71,7 +52,7 @@ class TrainState:
         torch.manual_seed(seed_for(config, INITIAL_WEIGHTS))
         channels, height, width = input_shape
         shape = (channels, config.resize or height, config.resize or width)
-        model = network.build(config.model, shape, num_classes, config.model_options)
+        model = named_model.build(config.model, shape, num_classes, config.model_options)
         model = model.to(device).to(memory_format=torch.channels_last)
         return cls(model, optimizers.build(model, config))
 
@@ -84,7 +65,7 @@ class TrainState:
         content = io.BytesIO()
         # Into memory first: torch hides what the disk says behind an error of its own.
         torch.save(self._content(), content)
-        checkpoint.write(path, content.getbuffer())
+        checkpoint_file.write(path, content.getbuffer())
 
     def load(self, path: Path, device: torch.device) -> None:
         """Take over a saved state of the same configuration, from one file.
@@ -108,7 +89,7 @@ class TrainState:
             Whether there was a damaged one.
         """
         damaged = False
-        for generation in checkpoint.generations(path):
+        for generation in checkpoint_file.generations(path):
             try:
                 self.load(generation, device)
                 break
@@ -134,4 +115,4 @@ def read(path: Path, device: torch.device) -> dict[str, Any]:
     Raises:
         DamagedCheckpoint: it is not as it was saved.
     """
-    return torch.load(io.BytesIO(checkpoint.read(path)), map_location=device, weights_only=True)
+    return torch.load(io.BytesIO(checkpoint_file.read(path)), map_location=device, weights_only=True)

@@ -1,141 +1,136 @@
-"""One training run: an iterator of epochs. `python -m trainables.train --help` runs it alone."""
+"""The command line of `python -m trainables.train`: one run, with torch, torchvision and numpy alone."""
 
-import math
-import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+import argparse
+import contextlib
+import inspect
+import json
+import os
+import sys
+from pathlib import Path
 
 import torch
-from torch import nn
 
-from trainables.config import TrainConfig
+from trainables import named_dataset, own_code
+from trainables.config import FIELDS, TrainConfig
 from trainables.evaluate import evaluate
-from trainables.loader import LAYERS, Batch, Loader, seed_for
-from trainables.losses import training_loss
-from trainables.lr_schedules import lr_at
-from trainables.memory import peak_mb, reset_peak
-from trainables.optimizers import set_lr
-from trainables.precision import autocast_for
-from trainables.refit import refit_last_layer
-from trainables.state import EpochMetrics, TrainState
-
-CHECKED = 64
-"""Steps between two looks at whether the loss is finite: each makes a GPU wait, and so many too many cost little."""
+from trainables.image_data import DataError, ImageData
+from trainables.loader import Loader
+from trainables.split import default_validation, split
+from trainables.state import TrainState
+from trainables.training import train
 
 
-def train(config: TrainConfig, loader: Loader, state: TrainState) -> Iterator[EpochMetrics]:
-    """Train from where `state` stands to the configuration's last epoch, yielding each epoch's metrics.
-
-    `state` is changed in place and may be saved after each epoch. The iterator ends early where early
-    stopping says so, and after an epoch whose loss is not finite: nothing can be learned from there on.
-    """
-    reset_peak(loader.device)
-    while not finished(config, state):
-        yield _train_epoch(config, loader, state)
+def main() -> None:
+    """Parse the arguments, train, print a line an epoch."""
+    arguments = vars(_parser().parse_args())
+    try:
+        _run(arguments)
+    except ValueError as error:
+        sys.exit(f"trainables.train: {error}")
 
 
-def finished(config: TrainConfig, state: TrainState) -> bool:
-    """Whether there is no further epoch to train."""
-    if state.metrics is None:
-        return False
-    stopped_early = config.early_stopping != "none" and state.epoch - state.best_epoch >= config.patience
-    return state.epoch >= config.epochs or stopped_early or not math.isfinite(state.metrics.train_loss)
+def _run(arguments: dict) -> None:
+    own_code.allow(str(Path.cwd()) if arguments["allow_code"] else None)
+    config = TrainConfig(**{name: arguments[name] for name in FIELDS}, model_options=dict(arguments["option"]))
+    torch.set_num_threads(arguments["threads"])
+    device = arguments["device"]
+    data = _load(arguments)
+    validation = default_validation(data) if arguments["validation"] is None else arguments["validation"]
+    parts = split(data, validation=validation, train_fraction=config.train_fraction, seed=0)
+    loader = Loader(parts, config, device)
+    state = TrainState.create(config, data.input_shape, len(data.classes), device)
+    print(f"{config.model} on {data.name}: {loader.n_train:,} images, {device}", flush=True)
+    for m in train(config, loader, state):
+        print(
+            f"epoch {m.epoch:3d}  train loss {m.train_loss:.4f} accuracy {m.train_accuracy:.4f}  "
+            f"val loss {m.val_loss:.4f} accuracy {m.val_accuracy:.4f}  lr {m.lr:.2e}  "
+            f"{m.images_per_second:,.0f} images/s  {m.peak_memory_mb:,.0f} MB",
+            flush=True,
+        )
+    if arguments["test"]:
+        loss, accuracy = evaluate(config, state.model, loader.test())
+        print(f"test loss {loss:.4f} accuracy {accuracy:.4f}")
 
 
-def train_step(
-    config: TrainConfig,
-    state: TrainState,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    images_a_pass: int | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """One optimizer step: the batch's mean loss and number of right answers, left on the device.
-
-    With `images_a_pass` the batch goes through in parts of at most so many images, and their gradients add up to
-    the batch's: the same step to rounding, in less memory. Two layers tell the difference: batch normalisation
-    takes its statistics from each part, and dropout draws part by part.
-    """
-    state.optimizer.zero_grad(set_to_none=True)
-    losses, right = [], []
-    for part, answers in _in_parts(images, labels, images_a_pass):
-        with autocast_for(config, images.device):
-            logits = state.model(part)
-            loss = training_loss(config, logits, answers)
-        if len(part) < len(images):
-            loss = loss * (len(part) / len(images))
-        loss.backward()
-        losses.append(loss.detach())
-        right.append((logits.detach().argmax(1) == answers).sum())
-    if config.clip_norm:
-        nn.utils.clip_grad_norm_(state.model.parameters(), config.clip_norm)
-    state.optimizer.step()
-    return sum(losses[1:], losses[0]), sum(right[1:], right[0])
+def _load(arguments: dict) -> ImageData:
+    load = named_dataset.loader(arguments["data"])
+    options = {key: arguments[key] for key in ("folder", "image_size") if arguments[key] is not None}
+    try:
+        inspect.signature(load).bind(arguments["data_dir"], **options)
+    except TypeError as error:
+        raise DataError(f"--data {arguments['data']}: {error}") from error
+    return named_dataset.load(arguments["data"], arguments["data_dir"], options)
 
 
-def _in_parts(images: torch.Tensor, labels: torch.Tensor, images_a_pass: int | None) -> Iterable[Batch]:
-    if not images_a_pass or len(images) <= images_a_pass:
-        return [(images, labels)]
-    parts = math.ceil(len(images) / images_a_pass)
-    return zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True)
+def _name(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
 
 
-def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> EpochMetrics:
-    start = time.perf_counter()
-    torch.manual_seed(seed_for(config, LAYERS, state.epoch))
-    state.model.train()
-    # Sums stay on the device: reading one a step would stall a GPU.
-    loss_sum = torch.zeros((), device=loader.device)
-    correct = torch.zeros((), dtype=torch.long, device=loader.device)
-    count, lr = 0, 0.0
-    for step, (images, labels) in enumerate(loader.training(state.epoch)):
-        lr = lr_at(config, state.epoch + step / len(loader))
-        set_lr(state.optimizer, lr)
-        loss, right = train_step(config, state, images, labels, loader.images_a_pass)
-        loss_sum.add_(loss, alpha=len(labels))
-        correct += right
-        count += len(labels)
-        if step % CHECKED == CHECKED - 1 and not math.isfinite(loss_sum.item()):
-            break
-    train_loss, train_accuracy = loss_sum.item() / count, correct.item() / count
-    trained = time.perf_counter()
-    # The accuracy of a network that has come apart would mislead: among scores that are no numbers one still wins.
-    val_loss = val_accuracy = math.nan
-    if math.isfinite(train_loss):
-        val_loss, val_accuracy = evaluate(config, state.model, loader.validation())
-    metrics = EpochMetrics(
-        epoch=state.epoch + 1,
-        train_loss=train_loss,
-        train_accuracy=train_accuracy,
-        val_loss=val_loss,
-        val_accuracy=val_accuracy,
-        lr=lr,
-        epoch_seconds=time.perf_counter() - start,
-        images_per_second=count / (trained - start),
-        peak_memory_mb=peak_mb(loader.device),
+def _validation(text: str) -> float | str:
+    try:
+        return text if text in ("own", "rest", "test") else float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a part such as 0.1, own, rest or test, not {text!r}") from error
+
+
+def _option(text: str) -> tuple[str, object]:
+    """`KEY=VALUE`, the value a number, true or false where it reads as one."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"must be KEY=VALUE, such as pooling=average, not {text!r}")
+    with contextlib.suppress(json.JSONDecodeError):
+        return key, json.loads(value)
+    return key, value
+
+
+def _threads(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def _device(text: str) -> torch.device:
+    try:
+        return torch.device(text)
+    except RuntimeError as error:
+        raise ValueError from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m trainables.train", description="Train once.")
+    parser.add_argument("--data", default="cifar10", help="data set (default: cifar10)")
+    parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("SEARCH_DATA_DIR", "data")))
+    parser.add_argument("--folder", type=_name, help="of --data image_folder: its folder under --data-dir")
+    parser.add_argument("--image-size", type=int, help="of --data image_folder: resize to so many pixels a side")
+    parser.add_argument(
+        "--validation",
+        type=_validation,
+        help="part of each class set aside, or own, rest, test (default: the data set's own, else 0.1)",
     )
-    _advance(config, state, metrics)
-    if config.refit_last_layer and finished(config, state) and math.isfinite(train_loss):
-        refit_last_layer(state.model, loader)
-        val_loss, val_accuracy = evaluate(config, state.model, loader.validation())
-        seconds = time.perf_counter() - start
-        metrics = replace(metrics, val_loss=val_loss, val_accuracy=val_accuracy, epoch_seconds=seconds)
-        state.history[-1] = metrics
-    return metrics
-
-
-def _advance(config: TrainConfig, state: TrainState, metrics: EpochMetrics) -> None:
-    """Count the epoch, and note whether what early stopping watches has improved."""
-    state.epoch = metrics.epoch
-    state.history.append(metrics)
-    if config.early_stopping == "none":
-        return
-    sign = -1 if config.early_stopping == "val_accuracy" else 1
-    value = sign * getattr(metrics, config.early_stopping)
-    if value < state.best_value - config.tolerance:
-        state.best_value, state.best_epoch = value, metrics.epoch
+    parser.add_argument(
+        "--option",
+        type=_option,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the model: pooling=average",
+    )
+    parser.add_argument(
+        "--allow-code", action="store_true", help="run own code that --model or --data names by a dotted path"
+    )
+    parser.add_argument("--test", action="store_true", help="score the test set at the end")
+    parser.add_argument("--device", type=_device, default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=_threads, default=os.cpu_count())
+    for name, field in FIELDS.items():
+        flag, kind = "--" + name.replace("_", "-"), type(field.default)
+        if kind is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default)
+        else:
+            parser.add_argument(flag, type=kind, default=field.default, help=f"default: {field.default}")
+    return parser
 
 
 if __name__ == "__main__":
-    from trainables.command import main
-
     main()

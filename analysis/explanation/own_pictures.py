@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from analysis.errors import Missing
-from trainables.data import DataError
+from trainables.image_data import DataError
 from trainables.pictures import decode
 
 MOST = 24

@@ -10,11 +10,13 @@ from torch import nn
 
 from analysis.errors import Missing
 from analysis.record import Record
-from trainables import data_set, folder, network, own_code, pretrained
+from contract.formatting import first_line
+from trainables import module_folder, named_dataset, named_model, own_code, pretrained
 from trainables.config import ConfigError, TrainConfig
-from trainables.data import DataError, ImageData, Split, split
-from trainables.errors import ModelError, first_line
+from trainables.errors import ModelError
+from trainables.image_data import DataError, ImageData
 from trainables.loader import Loader, normalization, prepared
+from trainables.split import Split, split
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ def load_data(record: Record) -> ImageData:
     root = record.data_dir or Path(source["root"])
     moved = "If they have moved, name their folder with --data-dir."
     try:
-        data = data_set.load(_no_code(source["name"]), root, dict(source["options"]))
-    except (DataError, folder.UnknownName, OSError) as error:
+        data = named_dataset.load(_no_code(source["name"]), root, dict(source["options"]))
+    except (DataError, module_folder.UnknownName, OSError) as error:
         raise Missing(f"The images cannot be loaded: {error}. {moved}") from error
     if data.fingerprint != record.parent.data.tags.get("data.fingerprint"):
         raise Missing(f"In {root} are other images of {source['name']} than it was trained on. {moved}")
@@ -89,11 +91,11 @@ def _model(record: Record, data: ImageData, seed: int, file: Path) -> SavedModel
     except Exception as error:  # a damaged file can raise nearly anything
         raise Missing(f"The saved weights of seed {seed} are damaged: {first_line(error)}.") from error
     try:
-        config = TrainConfig.of(params)
+        config = TrainConfig.from_params(params)
         _no_code(config.model)
         built = _build(config, data)
         built.load_state_dict(state)
-    except (ConfigError, ModelError, folder.UnknownName, RuntimeError) as error:
+    except (ConfigError, ModelError, module_folder.UnknownName, RuntimeError) as error:
         raise Missing(
             f"The saved weights of seed {seed} do not fit {params.get('model')} as it is built now: {first_line(error)}"
         ) from error
@@ -110,7 +112,7 @@ def _build(config: TrainConfig, data: ImageData) -> nn.Module:
     shape = (channels, config.resize or height, config.resize or width)
     begun_from = config.model_options.get("weights")
     options = {key: value for key, value in config.model_options.items() if key not in ("weights", "frozen")}
-    built = network.build(config.model, shape, len(data.classes), options)
+    built = named_model.build(config.model, shape, len(data.classes), options)
     if hasattr(built, "transform_input"):  # torchvision's weights want it
         built.transform_input = begun_from == pretrained.IMAGENET  # type: ignore[assignment]
     return built

@@ -8,17 +8,19 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from search import confirm, description
-from search.dataset import find
-from search.folders import SPEC, SearchFolder
-from search.proposers import ListProposer, StudyProposer
-from search.schedulers import Asha
-from search.searcher import StudySearcher
-from search.session import Session, Setting
-from search.slots import Share, Slots
-from search.spec import Spec, load
-from search.tracking import Tracker
-from search.trial import Task
+from search.journal.run_folder import SPEC, SearchFolder
+from search.orchestration import confirmation
+from search.orchestration.proposers import ListProposer, StudyProposer
+from search.orchestration.session import Session, Setting
+from search.orchestration.slots import Share, Slots
+from search.preflight.dataset import find
+from search.spec.loader import load
+from search.spec.spec import Spec
+from search.study.asha import Asha
+from search.study.study import StudySearcher
+from search.tracking import description
+from search.tracking.tracker import Tracker
+from search.trial.task import Task
 
 SPACE = {
     "lr": {"loguniform": [1e-4, 1e-1]},
@@ -91,7 +93,7 @@ def search(spec: Spec, results: Path, data_dir: Path, uri: str, failing: frozens
     shared["scheduler"] = Asha(description.rungs(spec), spec.scheduler.reduction_factor, spec.objective.maximize)
     drive(Session(Setting(phase="search", **setting), proposer=StudyProposer(searcher), **shared), failing)
     shared["scheduler"] = Asha((), 3, spec.objective.maximize)
-    proposer = ListProposer(confirm.proposals(spec, journal), journal)
+    proposer = ListProposer(confirmation.proposals(spec, journal), journal)
     drive(Session(Setting(phase="confirm", score_test=True, **setting), proposer=proposer, **shared))
     described = description.write(description.describe(spec, source, data, "made"), folder.path)
     tags = {**TAGS, "search.id": folder.id, "data": source.title, "data.fingerprint": data.fingerprint, "device": "cpu"}

@@ -26,7 +26,7 @@ from analysis.explanation.activations import feature_maps, grad_cam
 from analysis.explanation.predictions import Predictions, predictions, short, weights
 from analysis.plots import class_accuracy, confusion
 from analysis.record import Record
-from trainables import folder, network
+from trainables import module_folder, named_model
 from trainables.datasets import image_folder
 from trainables.loader import Loader
 
@@ -115,7 +115,7 @@ def saved(place: Path, model: str = "lenet", *, seeds: tuple[int, ...] = (1000,)
     data = image_folder.load(place / "data", folder="mine")
     torch.manual_seed(0)
     for seed in seeds:
-        built = network.build(model, data.input_shape, 4, options)
+        built = named_model.build(model, data.input_shape, 4, options)
         params = {"model": model, "seed": seed, "epochs": 9, **options}
         torch.save({"params": params, "model": built.state_dict()}, place / f"{seed}.pt")
     source = {
@@ -396,11 +396,11 @@ def convolutions(model: nn.Module) -> int:
     return sum(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
-@pytest.mark.parametrize("name", [*folder.names(trainables.models), "mlp with a convolution"])
+@pytest.mark.parametrize("name", [*module_folder.names(trainables.models), "mlp with a convolution"])
 def test_every_model_can_be_looked_into(name):
     torch.manual_seed(0)
     options = {"convolution": 4} if " " in name else {}
-    model = network.build(name.split()[0], (3, 96, 64), 10, options).eval()
+    model = named_model.build(name.split()[0], (3, 96, 64), 10, options).eval()
     inputs = torch.randn(1, 3, 96, 64)
     classes = torch.arange(10)
     if not convolutions(model):

@@ -11,8 +11,8 @@ from mlflow.tracking import MlflowClient
 
 from analysis import record
 from analysis.errors import AnalysisError, Missing
-from search.confirm import best, confirmed
-from search.journal import Journal
+from search.journal.journal import Journal
+from search.orchestration.confirmation import best, confirmed
 
 
 def test_the_record_agrees_with_the_search_about_who_is_best(made_search, made_record):

@@ -1,4 +1,4 @@
-"""The record is the contract: what `search.tracking` writes, `analysis.runs` reads."""
+"""The record is the contract: what `search.tracking.tracker` writes, `analysis.runs` reads."""
 
 import socket
 from pathlib import Path
@@ -10,8 +10,8 @@ from mlflow.tracking import MlflowClient
 
 from analysis import runs
 from analysis.errors import AnalysisError
-from search.journal import Journal
-from search.outcomes import Outcome
+from contract.outcomes import Outcome
+from search.journal.journal import Journal
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from search.errors import UserError
 from search.run import main
-from search.searcher import StudySearcher
-from search.spec import KEYS, load
+from search.spec.loader import KEYS, load
+from search.study.study import StudySearcher
 from trainables.config import FIELDS, TrainConfig
 from trainables.datasets import cifar10
 
@@ -102,7 +102,7 @@ def survives(text: str | bytes, overrides: tuple[str, ...] = ()) -> bool:
         for _ in range(min(SAMPLES, spec.trials)):
             asked = searcher.ask()
             assert asked is not None
-            TrainConfig.of(asked[1]).in_effect()
+            TrainConfig.from_params(asked[1]).in_effect()
         return True
 
 

@@ -10,11 +10,14 @@ from conftest import write_spec
 from optuna.trial import TrialState
 
 from analysis.record import load
-from search import fitting, run
-from search.journal import Journal, TrialRecord
-from search.outcomes import Outcome
-from search.searcher import POINT, StudySearcher
-from search.spec import Spec, parse
+from contract.outcomes import Outcome
+from search import run
+from search.journal import compatibility
+from search.journal.journal import Journal
+from search.journal.records import TrialRecord
+from search.spec.loader import parse
+from search.spec.spec import Spec
+from search.study.study import POINT, StudySearcher
 from trainables.config import TrainConfig
 
 RANGES = {"lr": {"loguniform": [1e-4, 0.1]}, "batch_size": {"choice": [8, 16]}}
@@ -45,7 +48,7 @@ def searched(spec: Spec, path: Path, trials: int = 15) -> list[TrialRecord]:
         outcome = OUTCOMES[number % len(OUTCOMES)]
         values = [0.1 * (number % 7), 0.5, math.nan if outcome is Outcome.DIVERGED else 0.6]
         epochs = {e: {"epoch": e, "train_loss": v, "val_loss": v, "val_accuracy": v} for e, v in enumerate(values, 1)}
-        in_effect = TrainConfig.of(params).in_effect()
+        in_effect = TrainConfig.from_params(params).in_effect()
         record = TrialRecord(f"trial-{number:04d}", number, "search", in_effect, 0.0, epochs, outcome)
         for epoch, metrics in epochs.items():
             searcher.report(number, epoch, searcher.value_of(metrics))
@@ -100,7 +103,7 @@ def test_what_fits_a_changed_space_is_kept_as_knowledge_and_the_rest_keeps_its_n
     spec = made(space)
     fitting_ids = {r.id for r in records if kept(r.params)}
     assert fitting_ids
-    assert {r.id for r in records} - fitting.outside(spec, records) == fitting_ids
+    assert {r.id for r in records} - compatibility.outside(spec, records) == fitting_ids
     for record in records:
         record.outside = record.id not in fitting_ids
     searcher = StudySearcher(spec, study)
@@ -141,7 +144,7 @@ def test_every_sampler_goes_on_in_a_changed_space_from_the_next_number(study, sa
 def test_the_budget_counts_the_trials_that_fit(study):
     records = searched(made(trials=15), study)
     spec = made({**RANGES, "batch_size": 16}, trials=15)
-    left_out = len(fitting.outside(spec, records))
+    left_out = len(compatibility.outside(spec, records))
     assert left_out
     searcher = reopened(spec, study, records)
     asked = 0
@@ -177,13 +180,13 @@ def test_a_trial_is_found_again_by_conditions_and_defaults():
         "momentum": {"uniform": [0.5, 0.9], "when": {"optimizer": "sgd"}},
     }
     spec = made(space)
-    points = fitting.plan(spec)
-    adam = TrainConfig.of({**spec.space.constants, "optimizer": "adam"}).in_effect()
-    sgd = TrainConfig.of({**spec.space.constants, "optimizer": "sgd", "momentum": 0.7}).in_effect()
-    assert fitting.fitted(spec.space, points, adam) == (0, {"optimizer": "adam"})
-    assert fitting.fitted(spec.space, points, sgd) == (0, {"optimizer": "sgd", "momentum": 0.7})
-    assert fitting.fitted(spec.space, points, sgd | {"momentum": 0.4}) is None
-    assert fitting.fitted(spec.space, points, sgd | {"weight_decay": 0.1}) is None
+    points = compatibility.plan(spec)
+    adam = TrainConfig.from_params({**spec.space.constants, "optimizer": "adam"}).in_effect()
+    sgd = TrainConfig.from_params({**spec.space.constants, "optimizer": "sgd", "momentum": 0.7}).in_effect()
+    assert compatibility.fitted(spec.space, points, adam) == (0, {"optimizer": "adam"})
+    assert compatibility.fitted(spec.space, points, sgd) == (0, {"optimizer": "sgd", "momentum": 0.7})
+    assert compatibility.fitted(spec.space, points, sgd | {"momentum": 0.4}) is None
+    assert compatibility.fitted(spec.space, points, sgd | {"weight_decay": 0.1}) is None
 
 
 # A damaged study

@@ -56,7 +56,7 @@ class Job:
     def events(self) -> list[dict]:
         """The journal, as it is in the storage."""
         code = (
-            "from search.storage import Storage\n"
+            "from search.storage.storage import Storage\n"
             f"s = Storage({self.site.storage!r}, {self.name!r})\n"
             "for id in s.folders()[-1:]:\n"
             "    for part in sorted(s.sizes(f'{id}/journal')):\n"

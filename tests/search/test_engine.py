@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import write_spec
+from search.backends.engine import ClusterLost, Engine
 
-from search import cluster, run, tuner
-from search.engine import ClusterLost, Engine
-from search.slots import Share, Slots
+from search import run
+from search.backends import cluster, ray_tune
+from search.orchestration.slots import Share, Slots
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_ray_is_started_again_as_long_as_trials_get_on(monkeypatch, epochs, star
         begun.append(phases.heard)
         phases.heard += next(lives)
 
-    monkeypatch.setattr(tuner, "run", live)
+    monkeypatch.setattr(ray_tune, "run", live)
     monkeypatch.setattr(cluster, "lost", lambda: len(begun) < len(epochs))
     monkeypatch.setattr(cluster, "connect", lambda address: None)
     monkeypatch.setattr(cluster, "disconnect", lambda: None)

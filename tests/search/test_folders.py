@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import yaml
 
-from search.dataset import DataSource
 from search.errors import UserError
-from search.folders import SearchFolder
-from search.spec import Spec, load
+from search.journal.run_folder import SearchFolder
+from search.spec.loader import load
+from search.spec.spec import Spec
+from search.trial.data_source import DataSource
 from trainables.config import TrainConfig
-from trainables.data import ImageData
+from trainables.image_data import ImageData
 
 RIGHT = """\
 name: made
@@ -81,7 +82,7 @@ def test_the_folder_has_the_spec_as_it_was_run_and_the_data_it_was_run_on(result
     ]
     data = json.loads((folder.path / "data.json").read_text())
     assert data.pop("fingerprint") == "f00d"
-    assert DataSource.of(data) == SOURCE
+    assert DataSource.from_content(data) == SOURCE
 
 
 def test_latest_is_the_search_begun_last(results, spec):
@@ -230,7 +231,7 @@ TRIAL = {"lr": 1e-3, "batch_size": 32, "epochs": 9}
 def test_the_space_may_change_as_long_as_a_trial_is_left(results, spec, override, fits):
     optimizer = "space.optimizer={choice: [adam, sgd]}"
     folder = SearchFolder.open(results, spec(), SOURCE, images(), None)
-    params = TrainConfig.of({**spec().space.constants, **TRIAL}).in_effect()
+    params = TrainConfig.from_params({**spec().space.constants, **TRIAL}).in_effect()
     folder.journal.append("trial", id="trial-0000", number=0, phase="search", params=params)
     folder.journal.close()
     if fits:

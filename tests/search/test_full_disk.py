@@ -10,9 +10,9 @@ import pytest
 from conftest import write_spec
 from searches import Search
 
+from contract.outcomes import Outcome
 from search import run
-from search.journal import Journal
-from search.outcomes import Outcome
+from search.journal.journal import Journal
 
 
 @pytest.fixture

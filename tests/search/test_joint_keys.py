@@ -2,8 +2,8 @@
 
 import pytest
 
-from search.searcher import StudySearcher
-from search.spec import parse
+from search.spec.loader import parse
+from search.study.study import StudySearcher
 
 
 def spec(space: dict, **sections):
@@ -96,7 +96,7 @@ def test_a_mistake_is_named(space, key, text):
 
 def test_a_mistake_in_a_column_has_the_line_of_its_table(tmp_path):
     from search.errors import UserError
-    from search.spec import load
+    from search.spec.loader import load
 
     path = tmp_path / "joint.yaml"
     path.write_text(

@@ -10,8 +10,9 @@ from random import Random
 
 import pytest
 
-from search.journal import AlreadyRunning, Journal, TrialRecord, encoded, leaders, read
-from search.outcomes import Outcome
+from contract.outcomes import Outcome
+from search.journal.journal import AlreadyRunning, Journal, encoded, read
+from search.journal.records import TrialRecord, leaders
 
 PROJECT = Path(__file__).parents[2]
 
@@ -86,7 +87,7 @@ def test_a_value_comes_back_exactly(tmp_path):
 
 def test_wall_time_counts_each_launch_from_its_first_event_to_its_last(tmp_path, monkeypatch):
     clock = iter([100.0, 103.0, 110.0, 1000.0, 1005.0])
-    monkeypatch.setattr("search.journal.time.time", lambda: next(clock))
+    monkeypatch.setattr("search.journal.journal.time.time", lambda: next(clock))
     journal = Journal(tmp_path / "journal.jsonl")
     journal.append("launch", on="here")
     journal.append("trial", id="t", number=0, phase="search", params={})

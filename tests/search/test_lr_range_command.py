@@ -6,7 +6,7 @@ from conftest import write_spec
 from PIL import Image
 
 from search.lr_range import main
-from search.spec import load
+from search.spec.loader import load
 
 
 @pytest.fixture(autouse=True)

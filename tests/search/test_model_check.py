@@ -10,11 +10,11 @@ import yaml
 from conftest import write_picture_folders
 
 import trainables.models
-from search import model_check
+from search.preflight import models
 from search.run import main
-from search.spec import load
-from trainables import network
-from trainables.data import ImageData
+from search.spec.loader import load
+from trainables import named_model
+from trainables.image_data import ImageData
 
 torch.set_num_threads(1)
 NUMBERS = itertools.count()
@@ -91,7 +91,7 @@ def problems(tmp_path: Path):
         content = {"name": "made", "data": "digits", "model": model, "space": space, "budget": {"trials": 2}}
         path = tmp_path / "made.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False))
-        return [f"{p.key}: {p.text}" for p in model_check.problems(load(path), image_data(side))]
+        return [f"{p.key}: {p.text}" for p in models.problems(load(path), image_data(side))]
 
     return find
 
@@ -195,7 +195,7 @@ def test_images_that_are_not_square_are_tried_as_they_are(tmp_path):
     (tmp_path / "made.yaml").write_text(SPEC.replace("lenet", "cnn_sp"))
     images = np.zeros((4, 12, 40, 1), np.uint8)
     data = ImageData("made", ("a", "b"), images, np.arange(4) % 2, images, np.arange(4) % 2, (0.5,), (0.5,), "made")
-    [problem] = model_check.problems(load(tmp_path / "made.yaml"), data)
+    [problem] = models.problems(load(tmp_path / "made.yaml"), data)
     assert "13x13 or more, not 40x12" in problem.text
 
 
@@ -242,14 +242,14 @@ def test_a_model_that_is_searched_in_the_space_is_blamed_there(tmp_path):
     path.write_text(
         SPEC.replace("model: lenet\n", "").replace("  batch_size: 4\n", "  model: {choice: [lenet, vgg11]}\n")
     )
-    [problem] = model_check.problems(load(path), image_data(16))
+    [problem] = models.problems(load(path), image_data(16))
     assert problem.key == "space.model"
 
 
 def test_an_option_that_depends_on_another_is_tried_where_it_is_in_effect(problems, tmp_path):
     """To freeze random weights is refused; a search that freezes none but pretrained ones must not be."""
     path = tmp_path / "weights.pt"
-    torch.save(network.build("torchvision/squeezenet1_0", (3, 32, 32), 3, {}).state_dict(), path)
+    torch.save(named_model.build("torchvision/squeezenet1_0", (3, 32, 32), 3, {}).state_dict(), path)
     weights = {"choice": ["none", str(path)]}
     frozen = {"choice": [False, True], "when": {"weights": str(path)}}
     assert problems("torchvision/squeezenet1_0", weights=weights, frozen=frozen) == []
@@ -259,7 +259,7 @@ def test_an_option_that_depends_on_another_is_tried_where_it_is_in_effect(proble
 
 def test_weights_of_another_network_are_refused_at_their_key(problems, tmp_path):
     path = tmp_path / "weights.pt"
-    torch.save(network.build("lenet", (3, 32, 32), 3, {}).state_dict(), path)
+    torch.save(named_model.build("lenet", (3, 32, 32), 3, {}).state_dict(), path)
     [text] = problems("torchvision/squeezenet1_0", weights=str(path))
     assert text.startswith(f"space.weights: weights: {path} is of another network")
 
@@ -275,7 +275,7 @@ def test_a_wide_range_costs_no_more_than_its_ends(problems, monkeypatch, space):
         built.append(arguments)
         return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(1))  # three channels, three classes
 
-    monkeypatch.setattr(network, "build", build)
+    monkeypatch.setattr(named_model, "build", build)
     assert problems("mlp", **space) == []
     tried = [shape[1] if "resize" in space else options.get("width") for _, shape, _, options in built]
     assert {1, 300} <= set(tried)

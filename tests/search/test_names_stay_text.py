@@ -9,15 +9,15 @@ import pytest
 from conftest import write_picture_folders, write_spec
 from rich.console import Console
 
-from search import dry_run, ending
+from search.cli import dry_run, finish
 from search.errors import Problem, UserError, one_line
-from search.folders import _earlier
+from search.journal.run_folder import _earlier
 from search.run import main
-from search.spec import load
+from search.spec.loader import load
 from trainables.cache import cache_dir
-from trainables.data import DataError
 from trainables.datasets import image_folder
 from trainables.errors import ModelError
+from trainables.image_data import DataError
 from trainables.pretrained import check_options
 
 NAMES = [
@@ -151,7 +151,7 @@ def test_commands_that_are_shown_can_be_pasted(tmp_path):
         spec=Path("-x y.yaml"), set=["space.lr=$(touch x)"], results=place, address=None, data_dir=Path("d e"),
         in_process=False, report=True, allow_code=False,
     )  # fmt: skip
-    shown = ending.commands(options, folder, f"sqlite:///{place}/m.db", False, False, place / "index.html")
+    shown = finish.commands(options, folder, f"sqlite:///{place}/m.db", False, False, place / "index.html")
     resumed, page, ui, dashboard = (shlex.split(command) for _, command in shown)
     assert resumed[:4] == ["python", "-m", "search.run", "./-x y.yaml"]
     assert "space.lr=$(touch x)" in resumed

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from search.outcomes import DEAD_EPOCHS, EXPLODED, divergence, guessing_loss
+from search.orchestration.divergence import DEAD_EPOCHS, EXPLODED, divergence, guessing_loss
 
 NAN, INF = math.nan, math.inf
 

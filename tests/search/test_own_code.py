@@ -10,12 +10,12 @@ import pytest
 from conftest import PROJECT, write_spec
 
 from search import lr_range
-from search.ending import resume_command
+from search.cli.finish import resume_command
 from search.errors import UserError
 from search.run import main
-from search.spec import load
-from trainables import data_set, network, own_code
-from trainables.folder import UnknownName
+from search.spec.loader import load
+from trainables import named_dataset, named_model, own_code
+from trainables.module_folder import UnknownName
 
 NETS = """\
 from torch import nn
@@ -200,7 +200,7 @@ def test_a_model_that_cannot_be_used_is_a_mistake_and_no_traceback(world, capsys
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("def load(root): return 1", "mynets.bad gave int, not a trainables.data.ImageData"),
+        ("def load(root): return 1", "mynets.bad gave int, not a trainables.image_data.ImageData"),
         ("def load(root): return {}['x']", "mynets.bad failed: KeyError: 'x' (mynets/bad.py:1)"),
         ("def load(): pass", "must take one argument"),
         (
@@ -223,9 +223,9 @@ def test_own_code_never_takes_the_place_of_a_name_of_the_project(world):
         (world / f"{name}.py").write_text("raise ImportError('not this one')")
     own_code.allow(str(world))
     assert sys.path[-1] == str(world)
-    assert network.builder("lenet").__module__ == "trainables.models.lenet"
-    assert data_set.loader("digits").__module__ == "trainables.datasets.digits"
-    assert network.builder("timm/resnet18").func.__module__ == "trainables.libraries.timm"
+    assert named_model.builder("lenet").__module__ == "trainables.models.lenet"
+    assert named_dataset.loader("digits").__module__ == "trainables.datasets.digits"
+    assert named_model.builder("timm/resnet18").func.__module__ == "trainables.libraries.timm"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_what_is_no_dotted_path_is_an_unknown_name(world, name):
     own_code.allow(str(world))
     assert not own_code.is_dotted(name)
     with pytest.raises(UnknownName):
-        network.builder(name)
+        named_model.builder(name)
 
 
 def test_the_command_to_resume_allows_it_too():

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from search.journal import TrialRecord
-from search.outcomes import Outcome
-from search.proposers import StudyProposer
-from search.searcher import StudySearcher
-from search.session import Proposal
-from search.spec import Spec, parse
+from contract.outcomes import Outcome
+from search.journal.records import TrialRecord
+from search.orchestration.proposers import StudyProposer
+from search.orchestration.session import Proposal
+from search.spec.loader import parse
+from search.spec.spec import Spec
+from search.study.study import StudySearcher
 
 TRIALS = 6
 

@@ -10,7 +10,7 @@ from conftest import write_spec
 from optuna.trial import TrialState
 from searches import Nothing, Search, curve, undisturbed
 
-from search.journal import read
+from search.journal.journal import read
 
 pytestmark = pytest.mark.ray
 LONG = {"lr": {"loguniform": [1e-4, 1e-2]}, "batch_size": 8}

@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 from searches import TIMED, Nothing, Search, curve, undisturbed
 
-from search.journal import read
+from search.journal.journal import read
 
 pytestmark = pytest.mark.ray
 

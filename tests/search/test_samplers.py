@@ -12,13 +12,15 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
 
-from search import samplers
-from search.journal import TrialRecord
-from search.outcomes import Outcome
-from search.samplers import FROM_THE_MIDDLE, NAMES
-from search.searcher import StudySearcher
-from search.space import Space
-from search.spec import Spec, parse
+from contract.outcomes import Outcome
+from search.journal.records import TrialRecord
+from search.spec.loader import parse
+from search.spec.sampler_rules import NAMES
+from search.spec.space import Space
+from search.spec.spec import Spec
+from search.study import samplers
+from search.study.samplers import FROM_THE_MIDDLE
+from search.study.study import StudySearcher
 
 RANGES = {
     "lr": {"loguniform": [1e-4, 0.1]},

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from search.schedulers import Asha, rung_epochs
+from search.spec.schema import rung_epochs
+from search.study.asha import Asha
 
 
 @pytest.mark.parametrize(

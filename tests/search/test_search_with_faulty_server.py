@@ -12,9 +12,10 @@ from conftest import free_port, write_picture_folders, write_spec
 from faulty_proxy import FaultyProxy
 from mlflow.tracking import MlflowClient
 
-from search import ending, run
-from search.journal import Journal
-from search.tracking import Tracker
+from search import run
+from search.cli import finish
+from search.journal.journal import Journal
+from search.tracking.tracker import Tracker
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +72,7 @@ def test_a_server_that_is_down_is_an_error_before_anything_is_trained(tmp_path: 
 def test_a_server_that_need_not_be_there_is_told_later(
     tmp_path: Path, tracking_server: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(ending, "PATIENCE", 1.0)
+    monkeypatch.setattr(finish, "PATIENCE", 1.0)
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     spec = spec_of(tmp_path / "later.yaml", uri, required=False, register="later-best")
@@ -84,7 +85,7 @@ def test_a_server_that_need_not_be_there_is_told_later(
     assert "send the record" in out
     assert "--resume" in out
 
-    monkeypatch.setattr(ending, "PATIENCE", 60.0)
+    monkeypatch.setattr(finish, "PATIENCE", 60.0)
     with FaultyProxy(tracking_server, port=port):
         assert search(spec, "--resume") == 0
         assert "Nothing is left to do" in capsys.readouterr().out

@@ -10,12 +10,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-import search.searcher
-from search.journal import TrialRecord
-from search.outcomes import Outcome
-from search.proposers import StudyProposer
-from search.searcher import StudySearcher
-from search.spec import Spec, parse
+import search.study.study
+from contract.outcomes import Outcome
+from search.journal.records import TrialRecord
+from search.orchestration.proposers import StudyProposer
+from search.spec.loader import parse
+from search.spec.spec import Spec
+from search.study.study import StudySearcher
 
 RANGES = {"lr": {"loguniform": [1e-4, 0.1]}, "batch_size": {"choice": [8, 16]}}
 
@@ -271,14 +272,14 @@ def test_a_trial_that_was_half_asked_for_is_asked_for_again_with_what_was_drawn(
     space = {"lr": {"uniform": [0.1, 0.9]}, "momentum": {"uniform": [0.5, 0.9]}, "optimizer": "sgd"}
     whole = StudySearcher(made(space), study.with_name("whole.log")).ask()
     searcher = StudySearcher(made(space), study)
-    draw = search.searcher._draw
+    draw = search.study.study._draw
 
     def killed(trial, key, distribution):
         if key == "momentum":
             raise KeyboardInterrupt
         return draw(trial, key, distribution)
 
-    monkeypatch.setattr(search.searcher, "_draw", killed)
+    monkeypatch.setattr(search.study.study, "_draw", killed)
     with pytest.raises(KeyboardInterrupt):
         searcher.ask()
     monkeypatch.undo()

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from search.dataset import DataSource
-from search.journal import Journal, encoded, read
-from search.outcomes import Outcome
-from search.phases import Phases
-from search.proposers import ListProposer
-from search.schedulers import Asha
-from search.session import HOPELESS, Proposal, Session, Setting, deadline
-from search.slots import Node, Share, Slots
-from trainables import checkpoint
+from contract.outcomes import Outcome
+from search.journal.journal import Journal, encoded, read
+from search.orchestration.phases import Phases
+from search.orchestration.proposers import ListProposer
+from search.orchestration.session import HOPELESS, Proposal, Session, Setting, deadline
+from search.orchestration.slots import Node, Share, Slots
+from search.study.asha import Asha
+from search.trial.data_source import DataSource
+from trainables import checkpoint_file
 
 SOURCE = DataSource("digits", "/data", (("folder", "mine"),), 0.1, 7)
 EPOCHS = 4
@@ -150,7 +150,7 @@ def test_a_session_is_exhausted_when_there_is_nothing_more_to_propose(journal):
 
 def test_a_task_has_all_that_a_worker_needs(journal):
     task = begin(journal, share=Share(0.5, 3), score_test=True).next()
-    assert DataSource.of(task.data) == SOURCE
+    assert DataSource.from_content(task.data) == SOURCE
     assert (task.id, task.threads, task.gpu, task.device, task.score_test) == ("t0", 3, 0.5, "cuda", True)
     assert (task.params["lr"], task.params["epochs"]) == (0.1, EPOCHS)
     assert Path(task.checkpoint).parent.parent == journal.path.parent
@@ -462,7 +462,7 @@ def test_two_hundred_trials_stay_within_the_budget_of_bytes(journal):
             running[task.id] = 0
         for id in list(running):
             running[id] += 1
-            checkpoint.write(folder / f"{id}.pt", bytes(size))
+            checkpoint_file.write(folder / f"{id}.pt", bytes(size))
             accuracy = (int(id[1:]) * 37 % 200) / 200
             if not phases.report(id, epoch(running[id], accuracy)):
                 del running[id]
@@ -479,7 +479,7 @@ def test_running_trials_that_need_more_than_the_budget_end_the_search_which_goes
     phases = Phases(s for s in [begin(journal, Made(trials=2), keep=1, checkpoint_bytes=1_500)])
     folder = journal.path.parent / "checkpoints"
     for _ in range(2):
-        checkpoint.write(folder / f"{phases.next().id}.pt", bytes(1_000))
+        checkpoint_file.write(folder / f"{phases.next().id}.pt", bytes(1_000))
     phases.report("t0", epoch(1))
     assert "budget.checkpoint_bytes is 1,500: raise it" in phases.halted
     phases.close()
@@ -832,9 +832,9 @@ def test_hours_end_while_the_search_runs(tmp_path, monkeypatch):
     journal.append("launch", on="here")
     out_of_time = deadline(journal, 1.0)
     now = time.time()
-    monkeypatch.setattr("search.session.time.time", lambda: now + 3500)
+    monkeypatch.setattr("search.orchestration.session.time.time", lambda: now + 3500)
     assert not out_of_time()
-    monkeypatch.setattr("search.session.time.time", lambda: now + 3700)
+    monkeypatch.setattr("search.orchestration.session.time.time", lambda: now + 3700)
     assert out_of_time()
 
 

@@ -1,7 +1,7 @@
 """What several machines must share, told before anything is trained."""
 
-from search.shared import problems
-from search.slots import Node
+from search.orchestration.slots import Node
+from search.preflight.shared_storage import problems
 
 ONE, THREE = [Node("a", "10.0.0.1", 2, 0)], [Node(n, f"10.0.0.{n}", 2, 0) for n in "123"]
 

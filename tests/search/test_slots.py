@@ -7,8 +7,9 @@ import pytest
 from conftest import write_spec
 
 from search.errors import UserError
-from search.slots import EMULATED, Node, Share, Slots, plan
-from search.spec import Spec, load
+from search.orchestration.slots import EMULATED, Node, Share, Slots, plan
+from search.spec.loader import load
+from search.spec.spec import Spec
 
 MANY = {"model": {"choice": ["lenet", "resnet18"]}, "data": {"name": "cifar10"}}
 

@@ -3,7 +3,8 @@
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search.space import Space, parse
+from search.spec.space import Space
+from search.spec.space_parser import parse
 
 
 def made(**entries) -> Space:

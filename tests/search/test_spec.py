@@ -6,10 +6,12 @@ import pytest
 
 import trainables.datasets
 import trainables.models
-from search import samplers, yaml_file
 from search.errors import UserError
-from search.spec import Spec, load
-from trainables import folder
+from search.spec import yaml_file
+from search.spec.loader import load
+from search.spec.spec import Spec
+from search.study import samplers
+from trainables import module_folder
 
 RIGHT = """\
 name: made
@@ -27,8 +29,8 @@ budget: {trials: 6}
 resources: {cpu: 1, gpu: auto}
 confirm: {top: 2, seeds: 2}
 """
-DATA_SETS = ", ".join(folder.names(trainables.datasets))
-MODELS = ", ".join(folder.names(trainables.models))
+DATA_SETS = ", ".join(module_folder.names(trainables.datasets))
+MODELS = ", ".join(module_folder.names(trainables.models))
 SAMPLERS = ", ".join(samplers.NAMES)
 
 

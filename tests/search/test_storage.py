@@ -12,13 +12,13 @@ import pytest
 import torch
 from moto.server import ThreadedMotoServer
 
-from search import mirror, storage
-from search.checkpoints import ObjectStore
-from search.dataset import DataSource
-from search.journal import Journal, read
-from search.mirror import LEASE, Mirror, other_driver, pull
-from search.saved_state import StoredState
-from search.storage import Storage
+from search.journal.journal import Journal, read
+from search.journal.retention import ObjectStore
+from search.storage import mirror, storage
+from search.storage.mirror import LEASE, Mirror, other_driver, pull
+from search.storage.storage import Storage
+from search.trial.data_source import DataSource
+from search.trial.saved_state import StoredState
 from trainables import cache
 from trainables.config import TrainConfig
 from trainables.datasets import digits
@@ -264,7 +264,7 @@ def test_images_are_copied_once_and_fetched_once_a_node(address: str, tmp_path: 
     monkeypatch.setattr(Storage, "put", lambda self, path, name: puts.append(name))
     assert source.copied(data, address) == shared
     assert puts == []
-    assert DataSource.of(json.loads(json.dumps(shared.content()))) == shared
+    assert DataSource.from_content(json.loads(json.dumps(shared.content()))) == shared
     monkeypatch.setenv("SEARCH_CACHE_DIR", str(tmp_path / "node"))
     fetched: list[str] = []
     fetch = Storage.fetch

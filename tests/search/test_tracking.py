@@ -10,18 +10,18 @@ import pytest
 from conftest import TrackingServer, free_port
 from mlflow.tracking import MlflowClient
 
-from search import tracking, tracking_server
-from search.journal import Journal
-from search.outcomes import MLFLOW_STATUS, Outcome
-from search.tracking import Tracker
-from search.tracking_server import TrackingUnreachable
+from contract.outcomes import MLFLOW_STATUS, Outcome
+from search.journal.journal import Journal
+from search.preflight.tracking import TrackingUnreachable
+from search.tracking import server, tracker
+from search.tracking.tracker import Tracker
 
 EPOCH = {"train_loss": 2.0, "train_accuracy": 0.2, "val_loss": 1.9, "val_accuracy": 0.3, "lr": 1e-3}
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tracking, "INTERVAL", 0.1)
+    monkeypatch.setattr(tracker, "INTERVAL", 0.1)
 
 
 def track(journal: Journal, uri: str) -> Tracker:
@@ -194,7 +194,7 @@ def test_a_trials_calls_do_not_grow_with_its_epochs(journal: Journal, uri: str, 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "sqlite:////no/such/folder/mlflow.db", "file:///tmp/mlruns"])
 def test_an_unusable_address_is_found_out_before_the_search(address: str):
     with pytest.raises(TrackingUnreachable):
-        tracking_server.check(address)
+        server.check(address)
 
 
 def test_a_server_that_answers_errors_is_found_out_before_the_search():
@@ -209,7 +209,7 @@ def test_a_server_that_answers_errors_is_found_out_before_the_search():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with pytest.raises(TrackingUnreachable, match="500"):
-            tracking_server.check(f"http://127.0.0.1:{server.server_port}")
+            server.check(f"http://127.0.0.1:{server.server_port}")
     finally:
         server.shutdown()
         server.server_close()

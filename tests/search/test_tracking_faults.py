@@ -16,10 +16,10 @@ from faulty_proxy import Fault, FaultyProxy
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
-from search import tracking
-from search.journal import Journal
-from search.outcomes import Outcome
-from search.tracking import Tracker
+from contract.outcomes import Outcome
+from search.journal.journal import Journal
+from search.tracking import tracker
+from search.tracking.tracker import Tracker
 
 EPOCH = {"train_loss": 2.0, "train_accuracy": 0.2, "val_loss": 1.9, "val_accuracy": 0.3, "lr": 1e-3}
 EPOCHS = 3
@@ -28,7 +28,7 @@ PATIENCE = 30
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tracking, "INTERVAL", 0.1)
+    monkeypatch.setattr(tracker, "INTERVAL", 0.1)
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def test_a_trial_costs_a_slow_server_four_requests_and_several_are_told_at_once(
 def test_the_end_waits_as_long_as_something_gets_through(
     journal: Journal, proxy: FaultyProxy, name: str, tracking_server: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(tracking, "SENDERS", 1)
+    monkeypatch.setattr("search.tracking.tracker.SENDERS", 1)
     for number in range(8):
         trial(journal, number)
     proxy.delay, patience = 0.15, 1.0

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.dataset import DataSource
-from search.trial import Task, TrialRun
-from trainables import checkpoint
+from search.trial.data_source import DataSource
+from search.trial.runner import TrialRun
+from search.trial.task import Task
+from trainables import checkpoint_file
 
 PARAMS = {"model": "lenet", "batch_size": 256, "epochs": 6, "lr": 1e-3, "train_fraction": 0.3}
 SOURCE = DataSource("digits", "/none", (), 0.1, 0)
@@ -49,7 +50,7 @@ def test_a_trial_goes_on_from_the_checkpoint_before_a_damaged_one(tmp_path: Path
 @pytest.mark.parametrize("disaster", ["damaged", "gone"])
 def test_a_trial_without_any_whole_checkpoint_begins_anew_and_says_so(tmp_path: Path, undisturbed, disaster):
     steps(TrialRun(task(tmp_path)), 3)
-    for path in checkpoint.generations(Path(task(tmp_path).checkpoint)):
+    for path in checkpoint_file.generations(Path(task(tmp_path).checkpoint)):
         damage(path) if disaster == "damaged" else path.unlink()
     first, *rest = steps(TrialRun(task(tmp_path, epochs_done=3)), 6)
     assert first.pop("lost") == f"checkpoint {disaster}: begins anew"

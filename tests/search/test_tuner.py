@@ -8,8 +8,8 @@ import pytest
 from conftest import write_spec
 from searches import Search
 
-from search import tuner
-from search.journal import read
+from search.backends import ray_tune
+from search.journal.journal import read
 
 MONITOR = "1 worker(s) were killed due to the node running low on memory."
 DEATH = "The actor died unexpectedly. There are some potential root causes. (1) The process is killed by the OOM killer"
@@ -59,7 +59,7 @@ def test_of_a_dead_worker_it_is_said_what_of_and_where(tmp_path: Path, error, wa
     path.write_text(f"Failure # 1 (occurred at noon)\n{error}\n")
     trial = SimpleNamespace(error_file=str(path), config={"id": "t0"})
     phases = Phases()
-    tuner._Failures(phases, watch).on_trial_error(1, [trial], trial)
+    ray_tune._Failures(phases, watch).on_trial_error(1, [trial], trial)
     assert phases.heard == heard
 
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from conftest import write_picture_folders
 
-from search import dataset
-from search.dataset import DataSource
-from search.journal import Journal
+from search.journal.journal import Journal
+from search.preflight import dataset
 from search.run import main
-from search.spec import load
-from trainables.data import DataError
+from search.spec.loader import load
+from search.trial.data_source import DataSource
 from trainables.datasets import cifar10
+from trainables.image_data import DataError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "trainables"))
 from made_data import digits_mat_content, write_digits_mat  # noqa: E402 (beside the tests of the data sets)
@@ -142,7 +142,7 @@ def test_a_run_sees_the_images_that_are_its(world, validation, fraction, train, 
 @pytest.mark.parametrize("validation", ["own", "rest", "test", 0.2])
 def test_a_worker_is_told_what_it_is_validated_on(world, validation):
     source, data = source_of(f"data.validation={validation}")
-    told = DataSource.of(json.loads(json.dumps(source.content())))
+    told = DataSource.from_content(json.loads(json.dumps(source.content())))
     assert told == source
     one, other = source.split(data, 0.5), told.split(told.load(), 0.5)
     assert np.array_equal(one.train, other.train)

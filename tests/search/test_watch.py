@@ -2,9 +2,9 @@
 
 import pytest
 
-from search import cluster, watch
-from search.slots import Node, Share, Slots
-from search.watch import Watch
+from search.backends import cluster, node_monitor
+from search.backends.node_monitor import Watch
+from search.orchestration.slots import Node, Share, Slots
 
 A, B, C = (Node(name, f"10.0.0.{n}", 2, 0) for n, name in enumerate("abc", 1))
 
@@ -19,7 +19,7 @@ class Made:
         monkeypatch.setattr(cluster, "answers", lambda node: node.id not in self.dead)
         monkeypatch.setattr(cluster, "unplaced", lambda: self.unplaced)
         monkeypatch.setattr(cluster, "free", lambda: {"CPU": 0.0, "GPU": 0.5})
-        monkeypatch.setattr(watch.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(node_monitor.time, "monotonic", lambda: self.now)
         self.slots = Slots({"lenet": Share(0, 1)}, self.nodes, 100)
         self.watch = Watch(self.slots, self, self.said.append)
 
@@ -101,5 +101,5 @@ def test_trials_that_wait_for_others_are_said_with_what_is_free(made: Made):
 def test_it_is_not_asked_all_the_time(made: Made):
     made.watch.look([])
     assert not made.watch.due()
-    made.now += watch.EVERY
+    made.now += node_monitor.EVERY
     assert made.watch.due()

@@ -19,12 +19,13 @@ from conftest import PROJECT, free_port, write_picture_folders, write_spec
 from rich.console import Console
 
 import trainables.datasets.cifar10
-import trainables.train
+import trainables.training
+from contract.formatting import duration
+from contract.outcomes import Outcome
 from search import run
-from search.journal import Journal
-from search.outcomes import Outcome
-from search.progress import Progress, duration
-from search.spec import load
+from search.cli.progress import Progress
+from search.journal.journal import Journal
+from search.spec.loader import load
 
 COLOURS = ("black", "blue", "green", "red")
 
@@ -117,7 +118,7 @@ def test_a_substitute_cannot_be_mistaken_for_the_real_data(tmp_path: Path, monke
 @pytest.fixture
 def unlucky(monkeypatch: pytest.MonkeyPatch):
     """Training fails in every trial with a batch size of 64."""
-    original = trainables.train.train_step
+    original = trainables.training.train_step
 
     def step(config, state, images, labels, *others):
         if len(labels) == 64:

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from search.yaml_file import with_value
+from search.spec.yaml_file import with_value
 
 NEW = "{loguniform: [1.0e-03, 1.0e-02]}"
 

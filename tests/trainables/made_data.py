@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from trainables.data import ImageData, Split, split
 from trainables.datasets.cifar10 import CLASSES, TRAIN_BATCHES
+from trainables.image_data import ImageData
+from trainables.split import Split, split
 
 Part = tuple[np.ndarray, np.ndarray]
 """Images uint8 [N, H, W, C], labels int64 [N]"""

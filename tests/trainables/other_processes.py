@@ -90,7 +90,7 @@ def train_twice(folder: Path) -> None:
     from trainables.config import TrainConfig
     from trainables.loader import Loader
     from trainables.state import TrainState
-    from trainables.train import train
+    from trainables.training import train
 
     class StoppingLoader(Loader):
         def training(self, epoch: int):
@@ -100,7 +100,7 @@ def train_twice(folder: Path) -> None:
                 yield batch
 
     torch.set_num_threads(1)
-    config, parts, device = TrainConfig.of(TRAINING), made_split(), torch.device("cpu")
+    config, parts, device = TrainConfig.from_params(TRAINING), made_split(), torch.device("cpu")
     for run in ("whole", "killed"):
         state = TrainState.create(config, parts.data.input_shape, len(parts.data.classes), device)
         for metrics in train(config, StoppingLoader(parts, config, device), state):

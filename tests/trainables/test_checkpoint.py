@@ -8,12 +8,12 @@ import pytest
 import torch
 from made_data import made_split, weights
 
-from trainables import checkpoint
-from trainables.checkpoint import DamagedCheckpoint
+from trainables import checkpoint_file
+from trainables.checkpoint_file import DamagedCheckpoint
 from trainables.config import TrainConfig
 from trainables.loader import Loader
 from trainables.state import TrainState
-from trainables.train import train
+from trainables.training import train
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(epochs=3, batch_size=16, optimizer="sgd")
@@ -52,14 +52,14 @@ def damages(content: bytes, n: int, seed: int = 0):
 
 def test_every_damage_is_detected(tmp_path: Path):
     path = tmp_path / "file"
-    checkpoint.write(path, random.Random(1).randbytes(500))
+    checkpoint_file.write(path, random.Random(1).randbytes(500))
     whole = path.read_bytes()
     cut = [whole[:n] for n in range(len(whole))]
     flipped = [whole[:n] + bytes([whole[n] ^ bit]) + whole[n + 1 :] for n in range(len(whole)) for bit in (1, 128)]
     for damaged in [*cut, *flipped, whole + b"\0"]:
         path.write_bytes(damaged)
         with pytest.raises(DamagedCheckpoint):
-            checkpoint.read(path)
+            checkpoint_file.read(path)
 
 
 def test_a_damaged_state_is_never_loaded(trained: Path):
@@ -77,7 +77,7 @@ def test_the_last_but_one_takes_the_place_of_a_damaged_one(trained: Path):
     state = fresh()
     assert state.restore(trained, CPU)
     assert state.epoch == state.metrics.epoch == 1
-    assert checkpoint.generations(trained) != []
+    assert checkpoint_file.generations(trained) != []
     # The damaged one does not push the whole one out at the next save.
     state.save(trained)
     again = fresh()
@@ -86,7 +86,7 @@ def test_the_last_but_one_takes_the_place_of_a_damaged_one(trained: Path):
 
 
 def test_both_damaged_is_a_beginning(trained: Path):
-    for path in checkpoint.generations(trained):
+    for path in checkpoint_file.generations(trained):
         path.write_bytes(b"")
     state = fresh()
     assert state.restore(trained, CPU)
@@ -102,7 +102,7 @@ def test_undamaged_and_absent_ones_say_nothing(trained: Path, tmp_path: Path):
 
 
 def test_a_saved_state_is_a_file_that_torch_reads(trained: Path):
-    for path in checkpoint.generations(trained):
+    for path in checkpoint_file.generations(trained):
         assert torch.load(path, weights_only=True).keys() >= {"model", "epoch"}
 
 
@@ -110,7 +110,7 @@ def test_a_saved_state_is_a_file_that_torch_reads(trained: Path):
 def test_whenever_writing_is_cut_off_a_whole_generation_is_there(tmp_path: Path, monkeypatch, step):
     path = tmp_path / "state"
     for content in (b"one", b"two"):
-        checkpoint.write(path, content)
+        checkpoint_file.write(path, content)
     calls = []
 
     def replace(self, target):
@@ -125,20 +125,20 @@ def test_whenever_writing_is_cut_off_a_whole_generation_is_there(tmp_path: Path,
     else:
         monkeypatch.setattr(Path, "replace", replace)
     with pytest.raises(OSError, match="cut off|full"):
-        checkpoint.write(path, b"three")
+        checkpoint_file.write(path, b"three")
     monkeypatch.undo()
-    assert checkpoint.read(checkpoint.generations(path)[0]) == b"two"
+    assert checkpoint_file.read(checkpoint_file.generations(path)[0]) == b"two"
     assert not list(tmp_path.glob("*.new"))
 
 
 def test_what_is_removed_leaves_nothing(tmp_path: Path):
     path = tmp_path / "state"
     for content in (b"one", b"two"):
-        checkpoint.write(path, content)
+        checkpoint_file.write(path, content)
     (tmp_path / "state.new").write_bytes(b"half of one")  # of a writer that was killed
-    checkpoint.keep_newest(path)
+    checkpoint_file.keep_newest(path)
     assert list(tmp_path.iterdir()) == [path]
-    assert checkpoint.read(path) == b"two"
-    checkpoint.remove(path)
-    checkpoint.remove(path)
+    assert checkpoint_file.read(path) == b"two"
+    checkpoint_file.remove(path)
+    checkpoint_file.remove(path)
     assert not list(tmp_path.iterdir())

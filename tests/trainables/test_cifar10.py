@@ -21,8 +21,8 @@ from made_data import (
 )
 from PIL import Image
 
-from trainables.data import DataError, DataMissing
 from trainables.datasets import cifar10
+from trainables.image_data import DataError, DataMissing
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 FORMS = (write_cifar10_batches, write_cifar10_parquet, write_cifar10_folders)

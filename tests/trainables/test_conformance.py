@@ -11,21 +11,22 @@ from made_data import MAKERS, weights
 
 import trainables.datasets
 import trainables.models
-from trainables import folder
+from trainables import module_folder
 from trainables.config import TrainConfig
-from trainables.data import ImageData, default_validation, split
+from trainables.image_data import ImageData
+from trainables.split import default_validation, split
 from trainables.state import TrainState
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
-NAMES = folder.names(trainables.models)
+NAMES = module_folder.names(trainables.models)
 SHAPES = ((1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 64, 64))
 models = pytest.mark.parametrize("name", NAMES)
 
 
 def build(name: str, shape: tuple[int, int, int] = (3, 32, 32), num_classes: int = 7) -> torch.nn.Module:
     torch.manual_seed(0)
-    return folder.module(trainables.models, name).build(shape, num_classes)
+    return module_folder.module(trainables.models, name).build(shape, num_classes)
 
 
 @pytest.fixture(
@@ -90,7 +91,7 @@ def test_the_seed_decides_the_weights(name):
 
 @models
 def test_a_model_takes_its_options_by_keyword_only(name):
-    taken = list(inspect.signature(folder.module(trainables.models, name).build).parameters.values())
+    taken = list(inspect.signature(module_folder.module(trainables.models, name).build).parameters.values())
     assert [p.name for p in taken[:2]] == ["input_shape", "num_classes"]
     assert [p.name for p in taken[2:] if p.kind is not p.KEYWORD_ONLY or p.default is p.empty] == []
 
@@ -111,7 +112,7 @@ def test_an_unknown_option_is_refused_as_a_model_error(name):
         TrainState.create(TrainConfig(model=name, model_options={"no_such_option": 1}), (3, 32, 32), 7, CPU)
 
 
-@pytest.fixture(scope="module", params=folder.names(trainables.datasets))
+@pytest.fixture(scope="module", params=module_folder.names(trainables.datasets))
 def made(request, tmp_path_factory):
     """Loads a tiny instance of a data set, laid out as that one is."""
     maker = MAKERS.get(request.param)
@@ -119,7 +120,7 @@ def made(request, tmp_path_factory):
         pytest.fail(f"no tiny instance of the data set {request.param!r}: add a maker to tests/trainables/made_data.py")
     root = tmp_path_factory.mktemp(request.param)
     options = maker(root)
-    return lambda: folder.module(trainables.datasets, request.param).load(root, **options)
+    return lambda: module_folder.module(trainables.datasets, request.param).load(root, **options)
 
 
 @pytest.fixture(scope="module")
@@ -189,8 +190,8 @@ def test_mean_and_standard_deviation_are_those_of_the_training_images(data):
 
 @pytest.mark.parametrize(("package", "near"), [(trainables.models, "lenett"), (trainables.datasets, "cifar_10")])
 def test_an_unknown_name_is_answered_with_the_known_ones(package, near):
-    with pytest.raises(folder.UnknownName) as error:
-        folder.module(package, near)
+    with pytest.raises(module_folder.UnknownName) as error:
+        module_folder.module(package, near)
     assert near in str(error.value)
     assert "did you mean" in str(error.value)
-    assert all(name in str(error.value) for name in folder.names(package))
+    assert all(name in str(error.value) for name in module_folder.names(package))

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from made_data import DIGITS_MAT, digits_mat_content, digits_mat_parts, write_digits_mat
 
-from trainables.data import DataError, DataMissing, default_validation, split
 from trainables.datasets import digits_mat
+from trainables.image_data import DataError, DataMissing
+from trainables.split import default_validation, split
 
 DIGITS = tuple("0123456789")
 

@@ -11,7 +11,7 @@ from other_processes import unmeasured
 from trainables.config import EARLY_STOPPING, TrainConfig
 from trainables.loader import Loader
 from trainables.state import TrainState
-from trainables.train import finished, train
+from trainables.training import finished, train
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -77,7 +77,7 @@ def test_what_never_changes_does_not_improve(metric):
 def test_many_small_improvements_add_up_to_one(monkeypatch):
     """They are compared with the last that counted, not with the epoch before."""
     losses = iter([1.0, 0.96, 0.92, 0.88, 0.84, 0.80, 0.79, 0.78, 0.77])
-    monkeypatch.setattr("trainables.train.evaluate", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr("trainables.training.evaluate", lambda *_: (next(losses), 0.5))
     result = curve(replace(STILL, early_stopping="val_loss", patience=4, tolerance=0.1))
     assert [m["val_loss"] for m in result] == [1.0, 0.96, 0.92, 0.88, 0.84, 0.80, 0.79, 0.78, 0.77][: len(result)]
     assert len(result) == 8  # 0.88 and nothing better than 0.78 in the four epochs after it
@@ -85,19 +85,19 @@ def test_many_small_improvements_add_up_to_one(monkeypatch):
 
 def test_an_improvement_by_the_tolerance_itself_does_not_count(monkeypatch):
     losses = iter([1.0, 0.75, 0.5, 0.25])
-    monkeypatch.setattr("trainables.train.evaluate", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr("trainables.training.evaluate", lambda *_: (next(losses), 0.5))
     assert len(curve(replace(STILL, early_stopping="val_loss", patience=1, tolerance=0.25))) == 2
 
 
 def test_of_accuracies_the_higher_is_the_better(monkeypatch):
     accuracies = iter([0.5, 0.6, 0.55, 0.7, 0.7, 0.65, 0.9])
-    monkeypatch.setattr("trainables.train.evaluate", lambda *_: (1.0, next(accuracies)))
+    monkeypatch.setattr("trainables.training.evaluate", lambda *_: (1.0, next(accuracies)))
     assert len(curve(replace(STILL, early_stopping="val_accuracy", patience=2))) == 6
 
 
 def test_a_loss_that_is_no_number_is_no_improvement(monkeypatch):
     losses = iter([math.nan, 1.0, math.nan, math.nan, 0.5])
-    monkeypatch.setattr("trainables.train.evaluate", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr("trainables.training.evaluate", lambda *_: (next(losses), 0.5))
     assert len(curve(replace(STILL, early_stopping="val_loss", patience=2))) == 4
 
 

@@ -10,9 +10,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
 from trainables.config import ENLARGEMENTS, TrainConfig
-from trainables.data import Split
 from trainables.enlarge import AMOUNTS, enlarge, variants
 from trainables.loader import Loader
+from trainables.split import Split
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")

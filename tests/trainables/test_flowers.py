@@ -5,8 +5,8 @@ import pytest
 from made_data import FLOWERS, write_flowers
 from PIL import Image
 
-from trainables.data import DataError, DataMissing
 from trainables.datasets import flowers
+from trainables.image_data import DataError, DataMissing
 
 
 def test_its_folders_are_the_parts_and_the_classes(tmp_path):

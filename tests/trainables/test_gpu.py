@@ -13,7 +13,7 @@ from trainables.loader import Loader
 from trainables.pooling import StochasticPool2d
 from trainables.precision import autocast_for
 from trainables.state import TrainState
-from trainables.train import train
+from trainables.training import train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -41,7 +41,7 @@ def run(split, config: TrainConfig, device: torch.device = GPU):
 )
 def test_a_gpu_is_given_the_batches_of_the_cpu(params, levels):
     """To within the grey levels by which rounding may differ, one a change of the image."""
-    split, config = made_split(), TrainConfig.of({"batch_size": 16, "normalize": "none", **params})
+    split, config = made_split(), TrainConfig.from_params({"batch_size": 16, "normalize": "none", **params})
     for epoch in range(2):
         batches = [list(run(split, config, device)[0].training(epoch)) for device in (CPU, GPU)]
         for (images, labels), (on_gpu, gpu_labels) in zip(*batches, strict=True):
@@ -60,7 +60,7 @@ def test_a_gpu_is_given_the_batches_of_the_cpu(params, levels):
     ids=str,
 )
 def test_every_choice_of_training_runs_on_a_gpu(params):
-    *_, last = run(made_split(), TrainConfig.of({"epochs": 2, "batch_size": 16, **params}))[2]
+    *_, last = run(made_split(), TrainConfig.from_params({"epochs": 2, "batch_size": 16, **params}))[2]
     assert math.isfinite(last.train_loss)
     assert math.isfinite(last.val_loss)
 
@@ -75,7 +75,7 @@ def test_a_diverged_run_ends_on_a_gpu(model):
 
 def test_the_last_layer_is_fitted_alike_on_both():
     params = {"model": "mlp", "depth": 0, "resize": 4, "epochs": 1, "refit_last_layer": True, "precision": "float32"}
-    split, config = made_split(), TrainConfig.of(params)
+    split, config = made_split(), TrainConfig.from_params(params)
     losses = [[m.val_loss for m in run(split, config, device)[2]] for device in (CPU, GPU)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-2)
 
@@ -117,8 +117,9 @@ def test_a_state_saved_on_a_gpu_goes_on_there_and_on_a_cpu(tmp_path):
 
 def test_memory_that_does_not_suffice_is_made_do_with(tmp_path):
     """A real shortage: this process may use a part of the device only."""
-    from search.dataset import DataSource
-    from search.trial import Task, TrialRun
+    from search.trial.data_source import DataSource
+    from search.trial.runner import TrialRun
+    from search.trial.task import Task
 
     params = {"model": "resnet18", "batch_size": 1024, "resize": 128, "epochs": 1, "train_fraction": 0.8}
     source = DataSource("digits", "/none", (), 0.1, 0)

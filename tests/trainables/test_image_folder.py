@@ -5,8 +5,8 @@ import pytest
 from conftest import write_picture_folders
 from PIL import Image
 
-from trainables.data import DataError, DataMissing
 from trainables.datasets import image_folder
+from trainables.image_data import DataError, DataMissing
 
 CLASSES = ("cat", "dog", "newt")
 

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from trainables import network
+from trainables import named_model
 from trainables.config import TrainConfig
 from trainables.errors import ModelError
-from trainables.folder import UnknownName
+from trainables.module_folder import UnknownName
 from trainables.state import TrainState
-from trainables.train import train_step
+from trainables.training import train_step
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -38,7 +38,7 @@ small = pytest.mark.parametrize("name", SMALL)
 
 def build(name: str, shape=COLOUR, num_classes: int = CLASSES, *, seed: int = 0, **options: object) -> nn.Module:
     torch.manual_seed(seed)
-    return network.build(name, shape, num_classes, options)
+    return named_model.build(name, shape, num_classes, options)
 
 
 @pytest.fixture(scope="module")
@@ -469,7 +469,7 @@ def test_random_weights_are_not_frozen(library):
         ("resnet81", ["'resnet81'", "did you mean 'resnet18'?", "lenet"]),
     ],
 )
-@pytest.mark.parametrize("ask", [network.option_names, build], ids=["its options", "the network"])
+@pytest.mark.parametrize("ask", [named_model.option_names, build], ids=["its options", "the network"])
 def test_an_unknown_name_is_answered_with_the_nearest(name, words, ask):
     with pytest.raises(UnknownName) as error:
         ask(name)
@@ -483,7 +483,7 @@ def test_an_unknown_set_of_weights_in_a_name_is_refused():
 
 @pytest.mark.parametrize("name", ["torchvision/resnet18", "timm/resnet18", "timm/resnet18.a1_in1k", "resnet18"])
 def test_the_options_are_known_by_name(name):
-    assert network.option_names(name) == ["weights", "frozen"]
+    assert named_model.option_names(name) == ["weights", "frozen"]
 
 
 @small
@@ -503,5 +503,5 @@ def test_weights_that_are_no_name_are_refused(library, weights):
 def test_where_timm_is_not_installed_its_name_is_answered_with_a_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UnknownName, match="pip install timm"):
-        network.option_names("timm/resnet18")
-    assert network.option_names("torchvision/resnet18")
+        named_model.option_names("timm/resnet18")
+    assert named_model.option_names("torchvision/resnet18")

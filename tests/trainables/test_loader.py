@@ -8,11 +8,11 @@ from made_data import image_data, made_part, made_split
 
 from trainables import loader as loader_module
 from trainables.config import AUGMENTATIONS, LOSSES, NORMALIZATIONS, TrainConfig
-from trainables.data import Split, split
 from trainables.errors import ModelError
 from trainables.evaluate import evaluate
 from trainables.loader import Loader, normalization
 from trainables.predictor import Predictor
+from trainables.split import Split, split
 from trainables.state import TrainState
 
 torch.set_num_threads(1)

@@ -13,7 +13,7 @@ from trainables.config import LOSSES, TrainConfig
 from trainables.loader import Loader
 from trainables.losses import evaluation_loss, training_loss
 from trainables.state import TrainState
-from trainables.train import train, train_step
+from trainables.training import train, train_step
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ from made_data import made_split
 
 from trainables.config import TrainConfig
 from trainables.loader import Loader
-from trainables.lr_range import RangeTest, lr_range
+from trainables.range_test import RangeTest, lr_range
 from trainables.state import TrainState
 
 torch.set_num_threads(1)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.models import vgg as published_vgg
 
-from trainables import network
+from trainables import named_model
 from trainables.errors import ModelError
 
 torch.set_num_threads(1)
@@ -18,7 +18,7 @@ VGGS = {"vgg11": "A", "vgg13": "B", "vgg16": "D", "vgg19": "E"}
 
 def build(name: str, shape: tuple[int, int, int] = CIFAR, num_classes: int = 10, **options: object) -> nn.Module:
     torch.manual_seed(0)
-    return network.build(name, shape, num_classes, options)
+    return named_model.build(name, shape, num_classes, options)
 
 
 def parameters(model: nn.Module) -> int:
@@ -299,7 +299,7 @@ def test_the_first_layer_of_resnet9_begins_as_the_others_of_a_residual_network_d
     ],
 )
 def test_the_options_of_a_network_are_known_by_name(name, options):
-    assert network.option_names(name) == options
+    assert named_model.option_names(name) == options
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from made_data import cifar10_parts, write_cifar10_batches
 
 from trainables import plain_pickle
-from trainables.data import DataError
 from trainables.datasets import cifar10
+from trainables.image_data import DataError
 
 
 class Runs:

@@ -11,16 +11,16 @@ from made_data import image_data, made_split, weights
 from other_processes import unmeasured
 from torch import nn
 
-import trainables.train
+import trainables.training
 from trainables import optimizers
 from trainables.config import TrainConfig
-from trainables.data import Split
 from trainables.errors import ModelError
 from trainables.evaluate import evaluate
 from trainables.loader import Loader
 from trainables.refit import refit_last_layer
+from trainables.split import Split
 from trainables.state import TrainState
-from trainables.train import train
+from trainables.training import train
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")

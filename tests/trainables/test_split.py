@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from made_data import image_data
 
-from trainables.data import DataError, default_validation, split
+from trainables.image_data import DataError
+from trainables.split import default_validation, split
 
 COUNTS = (100, 40, 60)
 

@@ -13,7 +13,7 @@ from made_data import made_split, weights
 from other_processes import KILLED_IN_EPOCH, TRAINING, train_twice, unmeasured, wait_until
 
 import trainables.models
-import trainables.train
+import trainables.training
 from trainables.config import (
     AUGMENTATIONS,
     EARLY_STOPPING,
@@ -28,7 +28,7 @@ from trainables.config import (
 from trainables.loader import Loader
 from trainables.precision import autocast_for
 from trainables.state import TrainState
-from trainables.train import train
+from trainables.training import train
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -91,13 +91,13 @@ def curve(config: TrainConfig, state: TrainState | None = None) -> list[dict]:
 
 
 def restored(config: TrainConfig, path) -> TrainState:
-    state = fresh(TrainConfig.of({**config.in_effect(), "seed": 99}))  # its own weights must not matter
+    state = fresh(TrainConfig.from_params({**config.in_effect(), "seed": 99}))  # its own weights must not matter
     state.load(path, CPU)
     return state
 
 
 def test_an_epoch_s_metrics_are_what_they_say():
-    config = TrainConfig.of({**TRAINING, "epochs": 3})
+    config = TrainConfig.from_params({**TRAINING, "epochs": 3})
     loader, state = Loader(PARTS, config, CPU), fresh(config)
     for epoch, metrics in enumerate(train(config, loader, state), start=1):
         assert metrics.epoch == state.epoch == epoch
@@ -161,7 +161,7 @@ def test_training_learns():
     ids=str,
 )
 def test_every_name_trains(params):
-    config = TrainConfig.of({"lr": 1e-3, **params, "epochs": 2, "batch_size": 24})
+    config = TrainConfig.from_params({"lr": 1e-3, **params, "epochs": 2, "batch_size": 24})
     state = fresh(config)
     before = weights(state.model)
     result = curve(config, state)
@@ -181,7 +181,7 @@ def test_bfloat16_is_close_to_single_precision_and_not_the_same():
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_run_repeated_is_the_same(optimizer):
-    config = TrainConfig.of({**TRAINING, "optimizer": optimizer})
+    config = TrainConfig.from_params({**TRAINING, "optimizer": optimizer})
     assert curve(config) == curve(config)
 
 
@@ -193,7 +193,7 @@ def test_auto_is_single_precision_on_a_cpu():
 
 
 def test_another_seed_gives_another_run():
-    one, other = (curve(TrainConfig.of({**TRAINING, "epochs": 1, "seed": seed})) for seed in (1, 2))
+    one, other = (curve(TrainConfig.from_params({**TRAINING, "epochs": 1, "seed": seed})) for seed in (1, 2))
     assert one[0]["train_loss"] != other[0]["train_loss"]
 
 
@@ -207,7 +207,7 @@ def test_a_model_is_told_the_shape_of_the_images_it_will_get(resize, shape):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("model", ["lenet", "with_dropout"])
 def test_a_run_gone_on_with_is_the_same(tmp_path, model, optimizer):
-    config = TrainConfig.of({**TRAINING, "model": model, "optimizer": optimizer})
+    config = TrainConfig.from_params({**TRAINING, "model": model, "optimizer": optimizer})
     whole = curve(config)
     state = fresh(config)
     for metrics in going_on(config, state):
@@ -232,7 +232,7 @@ def test_a_run_gone_on_with_is_the_same(tmp_path, model, optimizer):
     ids=str,
 )
 def test_whatever_it_uses_a_run_gone_on_with_is_the_same(tmp_path, params):
-    config = TrainConfig.of({**TRAINING, "epochs": 3, **params})
+    config = TrainConfig.from_params({**TRAINING, "epochs": 3, **params})
     whole, state = curve(config), fresh(config)
     next(going_on(config, state))
     state.save(tmp_path / "state")
@@ -328,12 +328,12 @@ def other_curves(other) -> dict[str, list[dict]]:
 
 
 def test_another_process_trains_the_same(other_curves):
-    assert other_curves["whole"] == curve(TrainConfig.of(TRAINING))
+    assert other_curves["whole"] == curve(TrainConfig.from_params(TRAINING))
 
 
 def test_a_killed_run_gone_on_with_is_the_same(other, other_curves):
     folder, _ = other
     assert len(other_curves["killed"]) == KILLED_IN_EPOCH
-    config = TrainConfig.of(TRAINING)
+    config = TrainConfig.from_params(TRAINING)
     gone_on = curve(config, restored(config, folder / "killed" / "state"))
     assert other_curves["killed"] + gone_on == curve(config)

@@ -11,7 +11,7 @@ import torch
 from conftest import write_picture_folders
 from made_data import digits_mat_content, digits_mat_parts, write_digits_mat
 
-from trainables import command
+from trainables import train
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.process
@@ -48,7 +48,7 @@ def pictures(tmp_path_factory) -> list[str]:
 def run(monkeypatch, capsys):
     def run(*arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", ["train", *arguments])
-        command.main()
+        train.main()
         return capsys.readouterr().out
 
     return run

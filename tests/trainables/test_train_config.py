@@ -106,7 +106,7 @@ def test_every_bad_value_is_listed():
 
 def test_bad_values_are_listed_among_flat_hyperparameters_too():
     with pytest.raises(ConfigError) as error:
-        TrainConfig.of({"lr": -1, "epochs": 0, "pooling": "max"})
+        TrainConfig.from_params({"lr": -1, "epochs": 0, "pooling": "max"})
     assert set(error.value.problems) == {"lr", "epochs"}
 
 
@@ -205,7 +205,7 @@ OF_AUGMENTATIONS = {
     ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_what_does_not_apply_is_dropped(params, dropped):
-    assert set(FIELDS) - set(TrainConfig.of(EVERYTHING | params).in_effect()) == dropped
+    assert set(FIELDS) - set(TrainConfig.from_params(EVERYTHING | params).in_effect()) == dropped
 
 
 @pytest.mark.parametrize(
@@ -225,11 +225,11 @@ def test_runs_that_differ_in_nothing_effective_are_equal():
 
 
 def test_flat_hyperparameters_are_spread():
-    config = TrainConfig.of({"model": "lenet", "lr": 0.1, "pooling": "average"})
+    config = TrainConfig.from_params({"model": "lenet", "lr": 0.1, "pooling": "average"})
     assert config.lr == 0.1
     assert dict(config.model_options) == {"pooling": "average"}
     assert config.in_effect()["pooling"] == "average"
-    assert TrainConfig.of(config.in_effect()).in_effect() == config.in_effect()
+    assert TrainConfig.from_params(config.in_effect()).in_effect() == config.in_effect()
 
 
 def test_a_configuration_does_not_change():

@@ -10,7 +10,7 @@ import numpy as np
 
 from trainables import plain_pickle
 from trainables.cache import Decoded, cached, canonical_order
-from trainables.data import DataError, DataMissing, ImageData
+from trainables.image_data import DataError, DataMissing, ImageData
 from trainables.pictures import decode, decode_classes, list_classes
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

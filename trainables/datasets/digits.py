@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from trainables.cache import Decoded, cached
-from trainables.data import DataMissing, ImageData
+from trainables.image_data import DataMissing, ImageData
 
 TEST_EVERY = 5
 """Every fifth image is a test image: the set has no split of its own."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from trainables.cache import Decoded, cached
-from trainables.data import DataError, DataMissing, ImageData
+from trainables.image_data import DataError, DataMissing, ImageData
 
 FILE = Path("digits") / "digits.mat"
 SIDE = 16

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from trainables.data import ImageData
 from trainables.datasets import image_folder
+from trainables.image_data import ImageData
 
 
 def load(root: Path, *, image_size: int | None = None) -> ImageData:

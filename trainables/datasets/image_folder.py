@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from trainables.cache import Decoded, cached
-from trainables.data import DataError, DataMissing, ImageData
+from trainables.image_data import DataError, DataMissing, ImageData
 from trainables.pictures import decode_classes, list_classes
 
 TRAIN_FOLDERS = ("train", "train_data")

@@ -5,9 +5,10 @@ from typing import Any
 
 from torch import nn
 
+from contract.formatting import first_line, nearest
 from trainables import pretrained
-from trainables.errors import ModelError, first_line
-from trainables.folder import UnknownName, nearest
+from trainables.errors import ModelError
+from trainables.module_folder import UnknownName
 
 
 def check(classifier: str) -> None:

@@ -7,9 +7,10 @@ import torch
 import torchvision.models as zoo
 from torch import nn
 
+from contract.formatting import nearest
 from trainables import pretrained
 from trainables.errors import ModelError
-from trainables.folder import UnknownName, nearest
+from trainables.module_folder import UnknownName
 
 
 def check(classifier: str) -> None:

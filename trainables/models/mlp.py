@@ -66,7 +66,8 @@ def build(
     model = nn.Sequential(*layers, nn.Linear(units, num_classes, bias=bias))
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(module.weight)
+            fan_out, fan_in = module.weight.flatten(1).shape
+            fan_out *= module.weight[0, 0].numel()
             nn.init.normal_(module.weight, std=INITIALISATIONS[initialisation](fan_in, fan_out))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -1,0 +1,86 @@
+"""Everything outside of a spec that what it says depends on, checked before Ray starts: tracking, storage, data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.locations import is_server, resolve_uri
+from search.errors import Problem, UserError
+from search.journal.run_folder import unusable
+from search.preflight import dataset, models, tracking
+from search.preflight.tracking import TrackingUnreachable
+from search.spec.spec import Spec
+from search.storage import storage
+from search.storage.address import is_object_store
+from search.trial.data_source import DataSource
+from trainables.image_data import DataError, ImageData
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a search begins with."""
+
+    source: DataSource
+    data: ImageData
+    tracking_warning: str = ""
+    """Why the record cannot be sent yet, where the spec does not need the server to begin."""
+
+
+def check(spec: Spec, data_dir: Path, results: Path | None) -> Checked:
+    """Check tracking, storage and data. Whether the models take the images is left to be checked beside Ray's start.
+
+    Args:
+        spec: the search.
+        data_dir: where data sets are.
+        results: the folder that the command line names for the search's state.
+
+    Raises:
+        UserError: all that is wrong, with the models as well.
+    """
+    problems, warning = _tracking(spec)
+    if spec.storage:
+        problems += _storage(spec.storage, results)
+    source, data = find_data(spec, data_dir, problems)
+    return Checked(source, data, warning)
+
+
+def find_data(spec: Spec, data_dir: Path, problems: list[Problem]) -> tuple[DataSource, ImageData]:
+    """The data set of a spec.
+
+    Args:
+        spec: the search.
+        data_dir: where data sets are.
+        problems: what has been found so far; it is reported with the rest.
+
+    Raises:
+        UserError: all that is wrong, with the models as well.
+    """
+    try:
+        source, data = dataset.find(spec.data, data_dir)
+    except DataError as error:
+        raise UserError([*problems, Problem("data", str(error))], spec.source, spec.lines) from error
+    wrong = [*problems, *dataset.problems(spec, source, data)]
+    if wrong:
+        raise UserError([*wrong, *models.problems(spec, data)], spec.source, spec.lines)
+    return source, data
+
+
+def _tracking(spec: Spec) -> tuple[list[Problem], str]:
+    """What is wrong with the tracking server, or what to warn of where it may be away."""
+    uri = resolve_uri(spec.tracking.uri)
+    try:
+        tracking.check(uri)
+    except TrackingUnreachable as error:
+        if spec.tracking.required or not is_server(uri):
+            return [Problem("tracking.uri", f"{uri}: {error}")], ""
+        return [], f"{uri}: {error.reason}"
+    return [], ""
+
+
+def _storage(address: str, results: Path | None) -> list[Problem]:
+    if results and not is_object_store(address):
+        return [Problem("--results", f"the state goes to {address}, as `storage` or SEARCH_STORAGE says: leave it out")]
+    try:
+        storage.check(address)
+    except OSError as error:
+        return [unusable(address, error)]
+    return []

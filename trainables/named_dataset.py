@@ -1,0 +1,62 @@
+"""A data set by its name: a file of `trainables/datasets/`, or own code by a dotted path (`mydata.cells`)."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import trainables.datasets
+from trainables import module_folder, own_code
+from trainables.image_data import DataError, ImageData
+
+
+def loader(name: str) -> Callable[..., ImageData]:
+    """The function that loads it: `load(root, *, options...)`.
+
+    Raises:
+        UnknownName: there is none of that name, or own code is not allowed or no data set.
+    """
+    if own_code.is_dotted(name):
+        return own_code.function(name, "load", 1)
+    return module_folder.module(trainables.datasets, name).load
+
+
+def load(name: str, root: Path, options: Mapping[str, Any]) -> ImageData:
+    """The images.
+
+    Raises:
+        DataError: they cannot be had or read.
+        UnknownName: as `loader`.
+    """
+    read = loader(name)
+    if not own_code.is_dotted(name):
+        return read(root, **options)
+    try:
+        data = read(root, **options)
+    except DataError:
+        raise
+    except Exception as error:  # own code can raise anything
+        raise DataError(f"{name} failed: {own_code.describe_error(error)}") from error
+    if text := _problem(data):
+        raise DataError(f"{name} {text}")
+    return data
+
+
+def _problem(data: Any) -> str | None:
+    """What keeps own code's answer from being a data set, or None."""
+    if not isinstance(data, ImageData):
+        return f"gave {type(data).__name__}, not a trainables.image_data.ImageData"
+    for part in ("train", "test", "validation"):
+        images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
+        if part == "validation" and images is None and labels is None:
+            continue
+        if not (isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.ndim == 4):
+            return f"gave {part}_images that are no uint8 [N, H, W, C]"
+        if not (isinstance(labels, np.ndarray) and labels.dtype == np.int64 and labels.shape == images.shape[:1]):
+            return f"gave {part}_labels that are no int64 [N], one an image"
+        if len(labels) == 0 or labels.min() < 0 or labels.max() >= len(data.classes):
+            return f"gave {part}_labels that are none, or no indices into its {len(data.classes)} classes"
+        if images.shape[1:] != data.train_images.shape[1:]:
+            return f"gave {part}_images of another size than train_images"
+    return None
