@@ -19,9 +19,9 @@ from optuna.trial import TrialState
 
 from contract.outcomes import Outcome
 from search.journal.journal import Journal
-from search.journal.records import TrialRecord, leaders
+from search.journal.records import TrialRecord, best_first
 from search.orchestration.proposers import StudyProposer
-from search.orchestration.session import Session, Setting
+from search.orchestration.session import Session, SessionConfig
 from search.preflight import dataset
 from search.spec.loader import parse
 from search.spec.spec import Spec
@@ -112,7 +112,7 @@ def search(
     """How many trials diverged, and the best value found."""
     journal = Journal(folder / "journal.jsonl")
     source, data = dataset.find(spec.data, folder)
-    setting = Setting(
+    setting = SessionConfig(
         phase="search", metric="val_accuracy", maximize=True, data=source, classes=len(data.classes), folder=folder,
         keep=1, threads=1, concurrent=1,
     )  # fmt: skip
@@ -122,9 +122,9 @@ def search(
         for metrics in trial(task):
             if not session.report(task.id, metrics):
                 break
-    records = journal.of("search")
+    records = journal.trials("search")
     journal.close()
-    best = leaders(records, "val_accuracy", maximize=True)
+    best = best_first(records, "val_accuracy", maximize=True)
     return sum(r.outcome is Outcome.DIVERGED for r in records), best[0].last["val_accuracy"] if best else 0.0
 
 

@@ -34,6 +34,7 @@ import numpy as np
 import yaml
 
 from benchmarks.in_turn import in_turn, machine, ratios, spread
+from contract.events import EpochEnded, TrialEnded
 from tests.servers import TrackingServer, free_port
 from trainables.datasets import cifar10
 from trainables.split import split
@@ -135,11 +136,11 @@ class Contest:
         (journal,) = folder.glob("results/overhead/*/journal.jsonl")
         events = [json.loads(line) for line in journal.read_text().splitlines()]
         epochs = [
-            Epoch(e["time"] - e["metrics"]["epoch_seconds"], e["time"], e["metrics"]["val_accuracy"])
+            Epoch(e.time - e.metrics["epoch_seconds"], e.time, e.metrics["val_accuracy"])
             for e in events
-            if e["event"] == "epoch"
+            if isinstance(e, EpochEnded)
         ]
-        return Search(began, ended, sum(e["event"] == "end" for e in events), epochs)
+        return Search(began, ended, sum(isinstance(e, TrialEnded) for e in events), epochs)
 
     def _peer(self, name: str, folder: Path, seed: int) -> Search:
         module, *arguments = PEERS[name]

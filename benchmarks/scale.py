@@ -20,10 +20,11 @@ from pathlib import Path
 import psutil
 
 from benchmarks.in_turn import machine
+from contract.events import DriverStarted
 from search.journal.journal import Journal
 from search.orchestration.phases import Phases
 from search.orchestration.proposers import StudyProposer
-from search.orchestration.session import Session, Setting
+from search.orchestration.session import Session, SessionConfig
 from search.orchestration.slots import Share, Slots
 from search.preflight import dataset
 from search.spec.loader import load
@@ -60,14 +61,14 @@ class Driver:
         began = time.perf_counter()
         self.spec, self.folder = spec, folder
         self.journal = Journal(folder / "journal.jsonl")
-        self.journal.append("launch", on="benchmark", concurrent=CONCURRENT, command=time.time())
+        self.journal.append(DriverStarted(resources="benchmark", concurrent=CONCURRENT, command_time=time.time()))
         source, data = dataset.find(spec.data, folder)
-        setting = Setting(
+        setting = SessionConfig(
             phase="search", metric=spec.objective.metric, maximize=True, data=source, classes=len(data.classes),
             folder=folder, keep=0, slots=Slots({"lenet": Share(0, 1)}, [], CONCURRENT, elastic=True),
         )  # fmt: skip
         searcher = StudySearcher(spec, folder / "study.log")
-        searcher.reconcile(self.journal.of("search"))
+        searcher.reconcile(self.journal.trials("search"))
         asha = Asha(description.rungs(spec), spec.scheduler.reduction_factor, maximize=True)
         session = Session(setting, self.journal, StudyProposer(searcher), asha)
         self.phases = Phases(s for s in [session])

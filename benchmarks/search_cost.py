@@ -10,34 +10,35 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from contract.events import DriverStarted, EpochEnded, TrialStarted
 from search.journal.journal import read
 
 
 def main(folder: Path) -> None:
     """Print the figures of one launch; a search that was resumed has several and is refused."""
     events = [event for event, _ in read(folder / "journal.jsonl")]
-    launches = [e for e in events if e["event"] == "launch"]
+    launches = [e for e in events if isinstance(e, DriverStarted)]
     if len(launches) != 1:
         sys.exit(f"{folder} was launched {len(launches)} times: the times between launches would count")
-    phases = {e["id"]: e["phase"] for e in events if e["event"] == "trial"}
-    last_epochs = {e["id"]: e["params"]["epochs"] for e in events if e["event"] == "trial"}
+    phases = {e.id: e.phase for e in events if isinstance(e, TrialStarted)}
+    last_epochs = {e.id: e.params["epochs"] for e in events if isinstance(e, TrialStarted)}
     epochs: dict[str, list[dict[str, Any]]] = {}
     for event in events:
-        if event["event"] == "epoch":
-            epochs.setdefault(event["id"], []).append(event)
+        if isinstance(event, EpochEnded):
+            epochs.setdefault(event.id, []).append(event)
     slots = launches[0]["concurrent"]
-    first_step = min(e["time"] - e["metrics"]["epoch_seconds"] for es in epochs.values() for e in es)
+    first_step = min(e.time - e.metrics["epoch_seconds"] for es in epochs.values() for e in es)
     print(f"{folder}: {launches[0]['on']}")
     print(f"command to first training step: {first_step - launches[0]['command']:.1f} s")
     for phase in ("search", "confirm"):
         trials = [id for id in epochs if phases[id] == phase]
         if not trials:
             continue
-        begin = min(e["time"] - e["metrics"]["epoch_seconds"] for id in trials for e in epochs[id])
-        end = max(e["time"] for id in trials for e in epochs[id])
+        begin = min(e.time - e.metrics["epoch_seconds"] for id in trials for e in epochs[id])
+        end = max(e.time for id in trials for e in epochs[id])
         wall = end - begin
-        trained = sum(e["metrics"]["epoch_seconds"] for id in trials for e in epochs[id])
-        mean = {id: statistics.fmean(e["metrics"]["epoch_seconds"] for e in epochs[id]) for id in trials}
+        trained = sum(e.metrics["epoch_seconds"] for id in trials for e in epochs[id])
+        mean = {id: statistics.fmean(e.metrics["epoch_seconds"] for e in epochs[id]) for id in trials}
         n, most = sum(len(epochs[id]) for id in trials), sum(last_epochs[id] for id in trials)
         whole = sum(mean[id] * last_epochs[id] for id in trials) / slots
         print(f"{phase}: {len(trials)} trials, {n} of {most} epochs, {wall:.0f} s")

@@ -29,6 +29,7 @@ import psutil
 import yaml
 
 from benchmarks.in_turn import machine
+from contract.events import EpochEnded, TrialEnded, TrialStarted
 
 PLOT = Path(__file__).parent.parent / "docs" / "simulated_cluster.png"
 SPEC = {
@@ -156,13 +157,13 @@ def steady(busy: Sequence[tuple[float, float, int]], last_start: float) -> list[
 def report(simulation: Simulation, seconds: float) -> None:
     """Print what was measured."""
     events = simulation.events()
-    starts = [e["time"] for e in events if e["event"] == "trial"]
-    ends = [e for e in events if e["event"] == "end"]
-    epochs = [e["time"] for e in events if e["event"] == "epoch"]
+    starts = [e.time for e in events if isinstance(e, TrialStarted)]
+    ends = [e for e in events if isinstance(e, TrialEnded)]
+    epochs = [e.time for e in events if isinstance(e, EpochEnded)]
     within = steady(simulation.busy(), starts[-1])
     parts = [slots / there for _, slots, there in within]
     whole = sum(s for _, s, _ in within) / sum(t for _, _, t in within)
-    outcomes = dict(Counter(e["outcome"] for e in ends))
+    outcomes = dict(Counter(e.outcome for e in ends))
     print(f"{len(ends)} trials ({outcomes}), {len(epochs)} epochs in {seconds:.0f} s, commands and ramp included")
     print(f"trials that were begun again because their machine died: {len(starts) - len(ends)}")
     print(

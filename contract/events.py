@@ -21,7 +21,7 @@ class Event:
     """Something that happened in a search."""
 
     kind: ClassVar[str]
-    time: float = field(default_factory=time.time)
+    time: float = field(default_factory=lambda: time.time())  # looked up when it is called, for tests that set the clock
     """Seconds since 1970."""
 
     def content(self) -> dict[str, Any]:
@@ -130,16 +130,16 @@ KINDS: dict[str, type[Event]] = {
 }  # fmt: skip
 
 
-def from_content(content: Mapping[str, Any]) -> Event:
-    """The event of a mapping that `Event.content` made, after a journey through JSON.
+def from_content(content: Any) -> Event:
+    """The event that `Event.content` was made of, after a journey through JSON.
 
     Raises:
         ValueError: it is of no known kind, or has other fields than its kind.
     """
-    kind = KINDS.get(content.get("event", ""))
-    given = {name: value for name, value in content.items() if name != "event"}
+    given = dict(content) if isinstance(content, Mapping) else {}
+    kind = KINDS.get(given.pop("event", None))
     if kind is None or set(given) != {f.name for f in fields(kind)}:
-        raise ValueError(f"no event of a search: {dict(content)!r:.200}")
+        raise ValueError(f"no event of a search: {content!r:.200}")
     if kind is TrialEnded:
         given["outcome"] = Outcome(given["outcome"])
     return kind(**given)

@@ -17,8 +17,10 @@ from mlflow.tracking import MlflowClient
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from search.journal.journal import Journal, read
-from search.journal.records import TrialRecord
+from contract.events import EpochEnded
+from contract.steps import StateNotSaved, StepResult, TrialFailed
+from search.journal.journal import read
+from search.journal.records import Records, TrialRecord
 from search.trial.runner import TrialRun
 from search.trial.task import Task
 
@@ -83,12 +85,11 @@ class Search:
 
     def records(self) -> dict[str, TrialRecord]:
         """The trials as the journal has them, read without taking its lock."""
-        journal = Journal.__new__(Journal)
-        journal.records, journal.launches = {}, []
+        records = Records()
         if self.state is not None and (self.state / "journal.jsonl").exists():
             for event, _ in read(self.state / "journal.jsonl"):
-                journal._apply(event)
-        return journal.records
+                records.replay(event)
+        return records.trials
 
     def study(self) -> optuna.Study:
         storage = JournalStorage(JournalFileBackend(str(self.state / "study.log")))
@@ -114,7 +115,18 @@ def undisturbed(search: Search, record: TrialRecord, tmp_path: Path) -> list[dic
     checkpoint = str(tmp_path / f"{record.id}.pt")
     run = TrialRun(Task(record.id, record.params, data, checkpoint, 1, score_test=record.phase == "confirm"))
     results = [run.step() for _ in record.epochs]
-    return [{k: v for k, v in result.items() if k not in TIMED | {"finished"}} for result in results]
+    return [{k: v for k, v in result.metrics.items() if k not in TIMED} for result in results]
+
+
+def plain(result: StepResult) -> dict:
+    """What a step gave as one mapping, without what depends on the clock and without notices that say nothing."""
+    said = {k: v for k, v in (("lost", result.restore_notice), ("micro_batch", result.micro_batch)) if v}
+    if isinstance(result, TrialFailed):
+        return {"failure": result.traceback, **said}
+    if isinstance(result, StateNotSaved):
+        return {"unsaved": result.reason, **said}
+    metrics = {k: v for k, v in result.metrics.items() if k not in TIMED}
+    return {"epoch": result.epoch, **metrics, "finished": result.finished, **said}
 
 
 class Nothing:
@@ -136,7 +148,7 @@ def assert_whole(search: Search, experiment: str, trials: int, epochs: int, fold
     assert {r.outcome for r in records.values()} == {"completed"}
     assert all(sorted(r.epochs) == list(range(1, epochs + 1)) for r in records.values())
     events = [event for event, _ in read(search.state / "journal.jsonl")]
-    told = [(event["id"], event["metrics"]["epoch"]) for event in events if event["event"] == "epoch"]
+    told = [(event.id, event.epoch) for event in events if isinstance(event, EpochEnded)]
     assert len(told) == len(set(told)), "an epoch was taken twice"
     study = search.study()
     assert [t.state.name for t in study.trials] == ["COMPLETE"] * trials

@@ -15,13 +15,14 @@ from conftest import PROJECT
 from made_data import made_split
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from contract.steps import EpochDone
 from search.trial.data_source import DataSource
 from search.trial.runner import TrialRun
 from search.trial.task import Task
 from trainables.config import TrainConfig
 from trainables.loader import Loader
 from trainables.state import TrainState
-from trainables.training import CHECKED, train
+from trainables.training import FINITE_CHECK_STEPS, train
 
 CPU = torch.device("cpu")
 READS = ("aten::_local_scalar_dense", "aten::nonzero")
@@ -55,7 +56,7 @@ def epoch(batch_size: int, augment: str) -> tuple[Counter[str], int]:
 @pytest.mark.parametrize("augment", ["none", "flip+crop"])
 def test_a_step_reads_nothing_back_from_the_device(augment: str):
     (few, steps), (many, more) = epoch(16, augment), epoch(4, augment)
-    assert 3 * steps <= more < CHECKED
+    assert 3 * steps <= more < FINITE_CHECK_STEPS
     assert [few[name] for name in READS] == [many[name] for name in READS]
     assert sum(few[name] for name in READS) <= 4, "the sums of an epoch and of its validation"
 
@@ -92,11 +93,11 @@ def test_what_workers_import_in_advance_leaves_the_gpus_alone():
     """Which of them a worker may see, Ray says later, and CUDA looks once."""
     script = (
         "import importlib, torch\n"
-        "from search.backends.cluster import PREPARED\n"
+        "from search.backends.ray_private import PRELOAD\n"
         "asked = []\n"
         "for name in ('_cuda_init', '_cuda_getDeviceCount'):\n"
         "    setattr(torch._C, name, lambda name=name: asked.append(name) or 0)\n"
-        "for name in PREPARED['RAY_preload_python_modules'].split(','):\n"
+        "for name in PRELOAD['RAY_preload_python_modules'].split(','):\n"
         "    importlib.import_module(name)\n"
         "assert not asked, asked\n"
     )
@@ -107,7 +108,7 @@ def test_a_spec_and_its_data_are_read_without_torch(tmp_path: Path):
     """So that what is wrong with them is told at once, and Ray starts while torch is being imported."""
     read = (
         "import sys, search.launch as l, search.preflight.checks as c; from pathlib import Path;"
-        "c.found(l.load(Path(sys.argv[1])), Path(sys.argv[2]), []); print(*sys.modules)"
+        "c.find_data(l.load(Path(sys.argv[1])), Path(sys.argv[2]), []); print(*sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", read, "spaces/quickstart.yaml", str(tmp_path)],
@@ -126,8 +127,8 @@ def task(folder: Path, **params: Any) -> Task:
 
 def accuracies(run: TrialRun) -> list[tuple[float, float]]:
     results = [run.step() for _ in range(2)]
-    assert not any("failure" in result for result in results), results
-    return [(result["train_loss"], result["val_accuracy"]) for result in results]
+    assert all(isinstance(result, EpochDone) for result in results), results
+    return [(result.metrics["train_loss"], result.metrics["val_accuracy"]) for result in results]
 
 
 def pollute() -> None:

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from search.backends import cluster, ray_private
+from search.backends import cluster
 from search.orchestration.phases import Phases
 from search.orchestration.slots import Share, Slots
 from search.trial.task import Task
@@ -62,11 +62,6 @@ class NodeMonitor:
         return False
 
     @staticmethod
-    def node_of(error: str) -> str | None:
-        """Where the worker was of which Ray says this, if it says which worker."""
-        return ray_private.node_of_actor(error)
-
-    @staticmethod
     def ray_died() -> bool:
         """Whether the Ray that this process started has died."""
         return cluster.has_died()
@@ -78,7 +73,7 @@ class NodeMonitor:
         if node is not None:
             self._slots.nodes = list(self._nodes.values())
             left = f"{self._slots.concurrent} trials at a time now"
-            self._say(f"The node {node} was lost: its trials go on elsewhere, {left}.")
+            self._say(f"The node {node} was lost: its trials continue elsewhere, {left}.")
 
     def _wait(self, waiting: Sequence[Task]) -> None:
         now = time.monotonic()

@@ -101,7 +101,7 @@ class _Failures(_Unsaved, tune.Callback):
         if self._monitor.ray_died():
             return
         error = tune_private.error_of(trial)
-        node = self._monitor.node_of(error)
+        node = ray_private.node_of_actor(error)
         if self._monitor.is_lost(node):
             self._phases.reschedule(trial.config[TASK].id)
         else:

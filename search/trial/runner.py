@@ -44,7 +44,7 @@ class TrialRun:
         try:
             return self._step_in_memory()
         except Exception:
-            return TrialFailed(traceback=traceback.format_exc(), **self._notices())
+            return TrialFailed(traceback=traceback.format_exc())
 
     def _step_in_memory(self) -> StepResult:
         """A step, with ever smaller micro-batches as long as memory does not suffice."""

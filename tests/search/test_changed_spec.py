@@ -250,8 +250,8 @@ def test_a_search_goes_on_in_a_narrowed_space_and_says_which_trials_it_kept(tmp_
     (path,) = tmp_path.glob("results/mine/*/journal.jsonl")
     before = Journal(path)
     before.close()
-    kept = [str(r.number) for r in before.of("search") if r.params["batch_size"] == 32]
-    left = [str(r.number) for r in before.of("search") if r.params["batch_size"] == 64]
+    kept = [str(r.number) for r in before.trials("search") if r.params["batch_size"] == 32]
+    left = [str(r.number) for r in before.trials("search") if r.params["batch_size"] == 64]
     assert kept
     assert left
     assert run.main([*command, "--resume", "--set", "space.batch_size=32", "--set", "confirm={top: 1, seeds: 1}"]) == 0
@@ -260,15 +260,15 @@ def test_a_search_goes_on_in_a_narrowed_space_and_says_which_trials_it_kept(tmp_
     assert f"left out: trials {', '.join(left)}." in out
     after = Journal(path)
     after.close()
-    assert len([r for r in after.of("search") if not r.outside]) == 4
+    assert len([r for r in after.trials("search") if not r.outside]) == 4
     assert all(after.records[id].epochs == record.epochs for id, record in before.records.items())
-    assert {r.params["batch_size"] for r in after.of("confirm")} == {32}
+    assert {r.params["batch_size"] for r in after.trials("confirm")} == {32}
     report = load("mine")
-    assert set(report.trials["number"]) == {r.number for r in after.of("search") if not r.outside}
+    assert set(report.trials["number"]) == {r.number for r in after.trials("search") if not r.outside}
     assert set(report.curves["trial"]) == {r.id for r in after.records.values() if not r.outside}
     assert any(f"left out of everything below: {', '.join(left)}." in note for note in report.notes)
     assert run.main([*command, "--resume"]) == 0, "and back again"
     assert "left out" not in capsys.readouterr().out
     back = Journal(path)
     assert not any(r.outside for r in back.records.values())
-    assert set(load("mine").trials["number"]) == {r.number for r in back.of("search")}
+    assert set(load("mine").trials["number"]) == {r.number for r in back.trials("search")}

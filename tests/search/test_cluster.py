@@ -15,6 +15,7 @@ import pytest
 from conftest import PROJECT, write_spec
 from mlflow.tracking import MlflowClient
 
+from contract.events import EpochEnded, TrialEnded, TrialStarted
 from tests.hosts import HOME, Cluster, Host, hindrance
 
 pytestmark = pytest.mark.ray
@@ -66,7 +67,7 @@ class Job:
         return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
 
     def epochs(self) -> int:
-        return sum(event["event"] == "epoch" for event in self.events())
+        return sum(isinstance(event, EpochEnded) for event in self.events())
 
 
 class Site(Cluster):
@@ -98,9 +99,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def assert_whole(job: Job, trials: int, epochs: int) -> None:
     """Every trial is complete, none of its epochs was taken twice, and MLflow has each once."""
     events = job.events()
-    told = [(e["id"], e["metrics"]["epoch"]) for e in events if e["event"] == "epoch"]
+    told = [(e.id, e.epoch) for e in events if isinstance(e, EpochEnded)]
     assert sorted(told) == [(f"trial-{n:04d}", e) for n in range(trials) for e in range(1, epochs + 1)]
-    assert {e["outcome"] for e in events if e["event"] == "end"} <= {"completed", "interrupted"}
+    assert {e.outcome for e in events if isinstance(e, TrialEnded)} <= {"completed", "interrupted"}
     runs = job.site.runs(job.name)
     assert len(runs) == trials + 1
     assert set(runs.values()) == {"FINISHED"}
@@ -221,10 +222,10 @@ def test_parts_of_gpus_are_packed_and_models_get_what_they_need(site: Site):
     assert "lenet with 1 CPU and 0.5 GPU, mlp with 1 CPU and 1 GPU, of 4 CPUs, 2 GPUs on 2 nodes" in output
     running, most = dict[str, float](), 0.0
     for event in job.events():
-        if event["event"] == "trial":
-            running[event["id"]] = {"lenet": 0.5, "mlp": 1.0}[event["params"]["model"]]
-        elif event["event"] == "end":
-            running.pop(event["id"])
+        if isinstance(event, TrialStarted):
+            running[event.id] = {"lenet": 0.5, "mlp": 1.0}[event.params["model"]]
+        elif isinstance(event, TrialEnded):
+            running.pop(event.id)
         most = max(most, sum(running.values()))
     assert most == 2.0
     assert_whole(job, trials=8, epochs=2)

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import write_spec
-from search.backends.engine import ClusterLost, Engine
 
 from search import run
 from search.backends import cluster, ray_tune
+from search.backends.ray_backend import ClusterLost, RayBackend
 from search.orchestration.slots import Share, Slots
 
 
@@ -42,23 +42,22 @@ def test_a_cluster_that_cannot_be_had_is_a_message(tmp_path, monkeypatch, capsys
 def test_ray_is_started_again_as_long_as_trials_get_on(monkeypatch, epochs, starts, broken):
     """Args: epochs: that trials told of in each of its lives, after the last of which it has not died."""
     lives, warnings, restarted = iter(epochs), [], []
-    phases = SimpleNamespace(heard=0, restart=lambda: restarted.append(phases.heard))
+    phases = SimpleNamespace(epochs_reported=0, restart=lambda: restarted.append(phases.epochs_reported))
     begun: list[int] = []
 
     def live(phases, *_):
-        begun.append(phases.heard)
-        phases.heard += next(lives)
+        begun.append(phases.epochs_reported)
+        phases.epochs_reported += next(lives)
 
     monkeypatch.setattr(ray_tune, "run", live)
-    monkeypatch.setattr(cluster, "lost", lambda: len(begun) < len(epochs))
+    monkeypatch.setattr(cluster, "has_died", lambda: len(begun) < len(epochs))
     monkeypatch.setattr(cluster, "connect", lambda address: None)
     monkeypatch.setattr(cluster, "disconnect", lambda: None)
     monkeypatch.setattr(cluster, "nodes", lambda: [])
     resources = SimpleNamespace(retries=1)
-    options = SimpleNamespace(in_process=False, address="local")
-    engine = Engine(SimpleNamespace(resources=resources), None, None, options, list)
-    engine.slots = Slots({"lenet": Share(0, 1)}, [], 1)
+    backend = RayBackend(SimpleNamespace(resources=resources), None, None, "local", list)
+    backend.slots = Slots({"lenet": Share(0, 1)}, [], 1)
     with pytest.raises(ClusterLost, match="2 times") if broken else nullcontext():
-        engine.run(phases, lambda: False, warnings.append)
+        backend.run(phases, lambda: False, warnings.append)
     assert len(begun) == starts
     assert len(warnings) == len(restarted) == starts - 1

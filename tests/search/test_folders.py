@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from contract.events import DriverStarted, TrialStarted
 from search.errors import UserError
 from search.journal.run_folder import SearchFolder
 from search.spec.loader import load
@@ -50,7 +51,7 @@ def spec(tmp_path: Path):
 def search(results: Path, spec: Spec, called: str) -> Path:
     """A search that has been begun and left, by a name of its own."""
     folder = SearchFolder.open(results, spec, SOURCE, images(), None)
-    folder.journal.append("launch", on="here")
+    folder.journal.append(DriverStarted(resources="here"))
     folder.journal.close()
     return folder.path.rename(folder.path.with_name(called))
 
@@ -64,7 +65,7 @@ def test_a_new_search_has_a_folder_and_an_id_of_its_own(results, spec):
     assert one.id != two.id
     for folder in (one, two):
         assert folder.path == results / "made" / folder.id
-        assert folder.journal.path.parent == folder.study.parent == folder.path
+        assert folder.journal.path.parent == folder.files.study.parent == folder.path
 
 
 def test_the_folder_has_the_spec_as_it_was_run_and_the_data_it_was_run_on(results, spec):
@@ -232,7 +233,7 @@ def test_the_space_may_change_as_long_as_a_trial_is_left(results, spec, override
     optimizer = "space.optimizer={choice: [adam, sgd]}"
     folder = SearchFolder.open(results, spec(), SOURCE, images(), None)
     params = TrainConfig.from_params({**spec().space.constants, **TRIAL}).in_effect()
-    folder.journal.append("trial", id="trial-0000", number=0, phase="search", params=params)
+    folder.journal.append(TrialStarted(id="trial-0000", number=0, phase="search", params=params))
     folder.journal.close()
     if fits:
         resume(results, spec(optimizer, override))

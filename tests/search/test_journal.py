@@ -5,40 +5,57 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from contract.events import (
+    BestFound,
+    DriverStarted,
+    EpochEnded,
+    Event,
+    MicroBatchSet,
+    SpaceChanged,
+    StateLost,
+    TrialEnded,
+    TrialStarted,
+    from_content,
+)
 from contract.outcomes import Outcome
-from search.journal.journal import AlreadyRunning, Journal, encoded, read
-from search.journal.records import TrialRecord, leaders
+from search.journal.journal import AlreadyRunning, Journal, encode, read
+from search.journal.records import TrialRecord, best_first
 
 PROJECT = Path(__file__).parents[2]
 
 
-def metrics(epoch: int, accuracy: float) -> dict[str, float]:
-    return {"epoch": epoch, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": accuracy}
+def metrics(accuracy: float) -> dict[str, float]:
+    return {"train_loss": 1.0, "val_loss": 1.0, "val_accuracy": accuracy}
+
+
+def launch(where: str) -> DriverStarted:
+    return DriverStarted(resources=where, concurrent=1, command_time=0.0)
 
 
 def write_a_search(path: Path) -> Journal:
     """Two launches: a trial stopped, one completed, one interrupted and gone on with, one that confirms."""
     journal = Journal(path)
-    journal.append("launch", on="here")
+    journal.append(launch("here"))
     for number in range(3):
         journal.append(
-            "trial", id=f"t{number}", number=number, phase="search", params={"lr": 0.1 * number, "epochs": 2}
+            TrialStarted(id=f"t{number}", number=number, phase="search", params={"lr": 0.1 * number, "epochs": 2})
         )
-        journal.append("epoch", id=f"t{number}", metrics=metrics(1, 0.5 + number / 10))
-    journal.append("end", id="t0", outcome=Outcome.STOPPED, reason="at rung 1", epoch=1)
-    journal.append("epoch", id="t1", metrics=metrics(2, 0.7))
-    journal.append("end", id="t1", outcome=Outcome.COMPLETED, reason="", epoch=2)
-    journal.append("best", id="t1", metric="val_accuracy", value=0.7, trial=1)
-    journal.append("end", id="t2", outcome=Outcome.INTERRUPTED, reason="the search was ended", epoch=1)
-    journal.append("launch", on="there")
-    journal.append("trial", id="t2", number=2, phase="search", params={"lr": 0.2, "epochs": 2})
-    journal.append("epoch", id="t2", metrics=metrics(2, float("nan")))
-    journal.append("trial", id="confirm-t1", number=1, phase="confirm", params={"lr": 0.1, "seed": 1000})
+        journal.append(EpochEnded(id=f"t{number}", epoch=1, metrics=metrics(0.5 + number / 10)))
+    journal.append(TrialEnded(id="t0", outcome=Outcome.STOPPED, reason="at rung 1", epoch=1))
+    journal.append(EpochEnded(id="t1", epoch=2, metrics=metrics(0.7)))
+    journal.append(TrialEnded(id="t1", outcome=Outcome.COMPLETED, reason="", epoch=2))
+    journal.append(BestFound(id="t1", metric="val_accuracy", value=0.7, number=1))
+    journal.append(TrialEnded(id="t2", outcome=Outcome.INTERRUPTED, reason="the search was ended", epoch=1))
+    journal.append(launch("there"))
+    journal.append(TrialStarted(id="t2", number=2, phase="search", params={"lr": 0.2, "epochs": 2}))
+    journal.append(EpochEnded(id="t2", epoch=2, metrics=metrics(float("nan"))))
+    journal.append(TrialStarted(id="confirm-t1", number=1, phase="confirm", params={"lr": 0.1, "seed": 1000}))
     return journal
 
 
@@ -60,7 +77,7 @@ def test_records_say_how_each_trial_stands(tmp_path):
         "confirm-t1": (1, "confirm", None, []),
     }
     assert records["t0"].reason == "at rung 1"
-    assert records["t1"].last == metrics(2, 0.7)
+    assert records["t1"].last == metrics(0.7)
     assert records["confirm-t1"].last == {}
     assert records["t2"].reason == ""
     assert records["t2"].ended is None
@@ -71,14 +88,15 @@ def test_a_value_comes_back_exactly(tmp_path):
     values = [0.1 + 0.2, 1e-300, -0.0, float("inf"), 5e-324]
     journal = Journal(tmp_path / "journal.jsonl")
     journal.append(
-        "trial",
-        id="t",
-        number=0,
-        phase="search",
-        params={"lr": values[1], "name": 'ü "quoted"\nline', "flag": True, "none": None},
+        TrialStarted(
+            id="t",
+            number=0,
+            phase="search",
+            params={"lr": values[1], "name": 'ü "quoted"\nline', "flag": True, "none": None},
+        )
     )
     for epoch, value in enumerate(values, 1):
-        journal.append("epoch", id="t", metrics=metrics(epoch, value))
+        journal.append(EpochEnded(id="t", epoch=epoch, metrics=metrics(value)))
     journal.close()
     record = Journal(tmp_path / "journal.jsonl").records["t"]
     assert [record.epochs[epoch]["val_accuracy"] for epoch in record.epochs] == values
@@ -87,13 +105,13 @@ def test_a_value_comes_back_exactly(tmp_path):
 
 def test_wall_time_counts_each_launch_from_its_first_event_to_its_last(tmp_path, monkeypatch):
     clock = iter([100.0, 103.0, 110.0, 1000.0, 1005.0])
-    monkeypatch.setattr("search.journal.journal.time.time", lambda: next(clock))
+    monkeypatch.setattr("contract.events.time.time", lambda: next(clock))
     journal = Journal(tmp_path / "journal.jsonl")
-    journal.append("launch", on="here")
-    journal.append("trial", id="t", number=0, phase="search", params={})
-    journal.append("epoch", id="t", metrics=metrics(1, 0.5))
-    journal.append("launch", on="there")
-    journal.append("epoch", id="t", metrics=metrics(2, 0.5))
+    journal.append(launch("here"))
+    journal.append(TrialStarted(id="t", number=0, phase="search", params={}))
+    journal.append(EpochEnded(id="t", epoch=1, metrics=metrics(0.5)))
+    journal.append(launch("there"))
+    journal.append(EpochEnded(id="t", epoch=2, metrics=metrics(0.5)))
     assert journal.seconds == 10.0 + 5.0
 
 
@@ -101,10 +119,10 @@ def test_listeners_hear_of_an_event_that_is_written_and_known_already(tmp_path):
     journal = Journal(tmp_path / "journal.jsonl")
     heard = []
     journal.listeners.append(
-        lambda event: heard.append((event["event"], set(journal.records), len(list(read(journal.path)))))
+        lambda event: heard.append((event.kind, set(journal.records), len(list(read(journal.path)))))
     )
-    journal.append("launch", on="here")
-    journal.append("trial", id="t", number=0, phase="search", params={})
+    journal.append(launch("here"))
+    journal.append(TrialStarted(id="t", number=0, phase="search", params={}))
     assert heard == [("launch", set(), 1), ("trial", {"t"}, 2)]
 
 
@@ -141,17 +159,17 @@ def test_what_is_appended_after_half_a_line_can_be_read(tmp_path):
     with open(path, "ab") as file:
         file.write(b'{"event": "end", "id": "t2", "outc')
     journal = Journal(path)
-    journal.append("end", id="t2", outcome=Outcome.COMPLETED, reason="", epoch=2)
+    journal.append(TrialEnded(id="t2", outcome=Outcome.COMPLETED, reason="", epoch=2))
     journal.close()
     assert Journal(path).records["t2"].outcome is Outcome.COMPLETED
 
 
 def test_a_reader_of_a_running_search_leaves_half_a_line_for_later(tmp_path):
     path = tmp_path / "journal.jsonl"
-    whole = encoded({"event": "launch", "time": 1})
+    whole = encode(DriverStarted(time=1, resources="here"))
     path.write_bytes(whole + b'{"event": "tri')
     [(event, end)] = read(path)
-    assert (event["time"], end) == (1, len(whole))
+    assert (event.time, end) == (1, len(whole))
     assert path.stat().st_size == len(whole) + 14
 
 
@@ -201,6 +219,49 @@ def test_a_trial_whose_beginning_is_damaged_is_left_out_and_the_others_are_whole
     assert repr(after.records["t1"]) == repr(before.records["t1"])
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        MicroBatchSet(id="t0", micro_batch=16, reason="out of memory"),
+        StateLost(id="t0", text="checkpoint damaged: starts again from the beginning"),
+        EpochEnded(id="t0", epoch=1, metrics=metrics(0.5)),
+        TrialEnded(id="t0", outcome=Outcome.STOPPED, reason="at rung 1", epoch=1),
+        BestFound(id="t0", number=0, metric="val_accuracy", value=0.5),
+        SpaceChanged(outside=["t0"], inside=[]),
+    ],
+    ids=lambda event: event.kind,
+)
+def test_whatever_follows_a_damaged_beginning_the_search_can_be_opened(tmp_path, later):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    for event in (launch("here"), TrialStarted(id="t0", number=0, phase="search", params={}), later, launch("there")):
+        journal.append(event)
+    journal.close()
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1].replace(b'"number"', b'"nunber"')
+    path.write_bytes(b"".join(lines))
+    again = Journal(path)
+    assert (again.damaged, again.records, len(again.launches)) == (1, {}, 2)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"event": "none such", "time": 1.0},
+        {"event": "launch", "time": 1.0},
+        {"event": "end", "time": 1.0, "id": "t"},
+        [],
+    ],
+)
+def test_a_whole_line_that_is_no_event_is_left_out_and_counted(tmp_path, content):
+    path = tmp_path / "journal.jsonl"
+    line = json.dumps(content)[:-1]
+    closed = f"{line}{']' if content == [] else '}'}"
+    path.write_text(f'{line}, "crc": "{zlib.crc32(closed.encode()):08x}"}}\n')
+    journal = Journal(path)
+    assert (journal.damaged, journal.records) == (1, {})
+
+
 def test_a_full_disk_leaves_the_file_as_it_was_and_it_goes_on_when_there_is_room(tmp_path):
     """In a process of its own, for a limit on the size of files holds for all that a process writes."""
     path = tmp_path / "journal.jsonl"
@@ -208,32 +269,33 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_it_goes_on_when_there_is_room
     assert answer.stdout.split() == ["refused", "4", "refused", "4", "5"], answer.stderr
     journal = Journal(path)
     assert journal.damaged == 0
-    assert [event["note"] for event, _ in read(path)] == ["", "", "", "", "room"]
+    assert [event.resources for event, _ in read(path)] == ["", "", "", "", "room"]
 
 
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from search.journal import Journal, read
+from contract.events import DriverStarted
+from search.journal.journal import Journal, read
 path = Path(sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = Journal(path)
 for _ in range(4):
-    journal.append("launch", note="")
+    journal.append(DriverStarted(resources=""))
 resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 50, resource.RLIM_INFINITY))
 for _ in range(2):
     try:
-        journal.append("launch", note="x" * 40)
+        journal.append(DriverStarted(resources="x" * 40))
     except OSError:
         print("refused", len(list(read(path))))
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-journal.append("launch", note="room")
+journal.append(DriverStarted(resources="room"))
 print(len(list(read(path))))
 """
 
 
-def event_of(line: bytes) -> dict:
-    return {key: value for key, value in json.loads(line).items() if key != "crc"}
+def event_of(line: bytes) -> Event:
+    return from_content({key: value for key, value in json.loads(line).items() if key != "crc"})
 
 
 # One driver at a time
@@ -241,16 +303,17 @@ def event_of(line: bytes) -> dict:
 HOLD = """
 import sys, time
 from pathlib import Path
-from search.journal import Journal
+from contract.events import DriverStarted
+from search.journal.journal import Journal
 journal = Journal(Path(sys.argv[1]))
-journal.append("launch", on="there")
+journal.append(DriverStarted(resources="there"))
 print("held", flush=True)
 time.sleep(600)
 """
 OPEN = """
 import sys
 from pathlib import Path
-from search.journal import AlreadyRunning, Journal
+from search.journal.journal import AlreadyRunning, Journal
 try:
     Journal(Path(sys.argv[1]))
 except AlreadyRunning as error:
@@ -260,7 +323,7 @@ except AlreadyRunning as error:
 
 def test_a_second_process_is_refused_and_told_which_folder_is_taken(tmp_path):
     journal = Journal(tmp_path / "journal.jsonl")
-    journal.append("launch", on="here")
+    journal.append(launch("here"))
     command = [sys.executable, "-c", OPEN, str(journal.path)]
     answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     assert answer.startswith("refused:")
@@ -291,7 +354,7 @@ def test_a_closed_journal_can_be_opened_again(tmp_path):
 
 
 def record(number: int, outcome: Outcome | None, *values: float) -> TrialRecord:
-    epochs = {epoch: metrics(epoch, value) for epoch, value in enumerate(values, 1)}
+    epochs = {epoch: metrics(value) for epoch, value in enumerate(values, 1)}
     return TrialRecord(f"t{number}", number, "search", {}, 0.0, epochs, outcome)
 
 
@@ -301,14 +364,14 @@ def test_leaders_are_ranked_by_their_last_epoch_not_their_best():
         record(1, Outcome.COMPLETED, 0.1, 0.7),
         record(2, Outcome.STOPPED, 0.8),
     ]
-    assert [r.number for r in leaders(records, "val_accuracy", maximize=True)] == [2, 1, 0]
-    assert [r.number for r in leaders(records, "val_accuracy", maximize=False)] == [0, 1, 2]
+    assert [r.number for r in best_first(records, "val_accuracy", maximize=True)] == [2, 1, 0]
+    assert [r.number for r in best_first(records, "val_accuracy", maximize=False)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("maximize", [True, False])
 def test_among_equals_the_longer_trained_leads_and_then_the_earlier(maximize):
     records = [record(3, Outcome.STOPPED, 0.5), record(1, Outcome.STOPPED, 0.5), record(2, Outcome.COMPLETED, 0.4, 0.5)]
-    assert [r.number for r in leaders(records, "val_accuracy", maximize)] == [2, 1, 3]
+    assert [r.number for r in best_first(records, "val_accuracy", maximize)] == [2, 1, 3]
 
 
 def test_only_trials_with_a_usable_value_lead():
@@ -320,4 +383,4 @@ def test_only_trials_with_a_usable_value_lead():
         record(4, Outcome.STOPPED),
         record(5, Outcome.COMPLETED, 0.1),
     ]
-    assert [r.number for r in leaders(records, "val_accuracy", maximize=True)] == [5]
+    assert [r.number for r in best_first(records, "val_accuracy", maximize=True)] == [5]

@@ -10,6 +10,7 @@ from conftest import write_spec
 from optuna.trial import TrialState
 from searches import Nothing, Search, curve, undisturbed
 
+from contract.events import EpochEnded
 from search.journal.journal import read
 
 pytestmark = pytest.mark.ray
@@ -56,7 +57,7 @@ def test_it_says_that_ray_was_started_again(healed: Search):
 
 def test_no_epoch_is_trained_twice_but_the_ones_that_were_running(healed: Search):
     events = [event for event, _ in read(healed.state / "journal.jsonl")]
-    epochs = [(event["id"], event["metrics"]["epoch"]) for event in events if event["event"] == "epoch"]
+    epochs = [(event.id, event.epoch) for event in events if isinstance(event, EpochEnded)]
     assert len(epochs) == len(set(epochs))
 
 

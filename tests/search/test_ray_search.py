@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 from searches import TIMED, Nothing, Search, curve, undisturbed
 
+from contract.events import EpochEnded
 from search.journal.journal import read
 
 pytestmark = pytest.mark.ray
@@ -85,7 +86,7 @@ def test_trials_run_in_the_workers_that_ray_started_with_itself(finished: Search
 
 def test_both_workers_are_asked_for_before_anything_is_heard_of_the_first(finished: Search):
     (journal,) = finished.folder.glob("results/*/*/journal.jsonl")
-    events = [event["event"] for event, _ in read(journal)]
+    events = [event.kind for event, _ in read(journal)]
     assert events[: events.index("epoch")].count("trial") == 2
 
 
@@ -251,7 +252,7 @@ def test_after_all_kills_every_trial_is_complete_once_everywhere(disturbed: Sear
 
 def test_no_epoch_is_recorded_twice(disturbed: Search):
     events = [event for event, _ in read(disturbed.state / "journal.jsonl")]
-    epochs = [(event["id"], event["metrics"]["epoch"]) for event in events if event["event"] == "epoch"]
+    epochs = [(event.id, event.epoch) for event in events if isinstance(event, EpochEnded)]
     assert len(epochs) == len(set(epochs))
     client = MlflowClient(disturbed.uri)
     for run in disturbed.runs("disturbed")[1]:

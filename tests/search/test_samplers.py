@@ -18,7 +18,7 @@ from search.spec.loader import parse
 from search.spec.sampler_rules import NAMES
 from search.spec.space import Space
 from search.spec.spec import Spec
-from search.study import samplers
+from search.study import samplers, views
 from search.study.samplers import FROM_THE_MIDDLE
 from search.study.study import StudySearcher
 
@@ -358,21 +358,21 @@ def test_a_sampler_is_made_for_every_name():
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_of_a_large_study_tpe_sees_the_best_the_latest_and_what_runs(monkeypatch: pytest.MonkeyPatch, direction: str):
-    monkeypatch.setattr(samplers._Foremost, "BEST", 2)
-    monkeypatch.setattr(samplers._Foremost, "LATEST", 3)
+    monkeypatch.setattr(views.Foremost, "BEST", 2)
+    monkeypatch.setattr(views.Foremost, "LATEST", 3)
     study = optuna.create_study(direction=direction)
     running = study.ask().number
     values = [5.0, 1.0, 9.0, 2.0, 8.0, 3.0, 7.0, 4.0]
     study.add_trials([optuna.create_trial(value=value) for value in values])
-    shown = samplers._Foremost(study).get_trials()
+    shown = views.Foremost(study).get_trials()
     best = {"maximize": [9.0, 8.0], "minimize": [1.0, 2.0]}[direction]
     assert {t.value for t in shown if t.number != running} == {*best, *values[-3:]}
     assert [t.number for t in shown] == sorted(t.number for t in shown)
     assert shown[0].number == running
-    assert samplers._Foremost(study).get_trials(states=(TrialState.RUNNING,)) == shown[:1]
+    assert views.Foremost(study).get_trials(states=(TrialState.RUNNING,)) == shown[:1]
 
 
 def test_tpe_sees_all_of_a_small_study():
     study = optuna.create_study()
     study.add_trials([optuna.create_trial(value=float(n)) for n in range(1000)])
-    assert len(samplers._Foremost(study).get_trials()) == 1000
+    assert len(views.Foremost(study).get_trials()) == 1000

@@ -72,7 +72,7 @@ def test_a_server_that_is_down_is_an_error_before_anything_is_trained(tmp_path: 
 def test_a_server_that_need_not_be_there_is_told_later(
     tmp_path: Path, tracking_server: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(finish, "PATIENCE", 1.0)
+    monkeypatch.setattr(finish, "TRACKING_PATIENCE_S", 1.0)
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     spec = spec_of(tmp_path / "later.yaml", uri, required=False, register="later-best")
@@ -85,7 +85,7 @@ def test_a_server_that_need_not_be_there_is_told_later(
     assert "send the record" in out
     assert "--resume" in out
 
-    monkeypatch.setattr(finish, "PATIENCE", 60.0)
+    monkeypatch.setattr(finish, "TRACKING_PATIENCE_S", 60.0)
     with FaultyProxy(tracking_server, port=port):
         assert search(spec, "--resume") == 0
         assert "Nothing is left to do" in capsys.readouterr().out

@@ -3,15 +3,18 @@
 import errno
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from contract.events import BestFound, DriverStarted, EpochEnded, MicroBatchSet, StateLost, TrialStarted
 from contract.outcomes import Outcome
-from search.journal.journal import Journal, encoded, read
+from contract.steps import EpochDone, StateNotSaved, TrialFailed
+from search.journal.journal import Journal, encode, read
 from search.orchestration.phases import Phases
 from search.orchestration.proposers import ListProposer
-from search.orchestration.session import HOPELESS, Proposal, Session, Setting, deadline
+from search.orchestration.session import HOPELESS_FAILURES, Proposal, Session, SessionConfig, deadline
 from search.orchestration.slots import Node, Share, Slots
 from search.study.asha import Asha
 from search.trial.data_source import DataSource
@@ -22,17 +25,10 @@ EPOCHS = 4
 NAN, INF = math.nan, math.inf
 
 
-def epoch(number: int, accuracy: float = 0.5, *, length: int = EPOCHS, **others: float) -> dict[str, float]:
+def epoch(number: int, accuracy: float = 0.5, *, length: int = EPOCHS, **others: float) -> EpochDone:
     """What a worker reports of a trial that trains for so many epochs."""
-    return {
-        "epoch": number,
-        "train_loss": 1.0,
-        "train_accuracy": 0.5,
-        "val_loss": 1.0,
-        "val_accuracy": accuracy,
-        "finished": number >= length,
-        **others,
-    }
+    metrics = {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0, "val_accuracy": accuracy, **others}
+    return EpochDone(epoch=number, metrics=metrics, finished=number >= length)
 
 
 class Made:
@@ -59,7 +55,6 @@ class Made:
         self.waiting.insert(0, proposal)
 
     def report(self, record, epoch, metrics):
-        assert metrics["epoch"] == epoch
         self.reported.append((record.id, epoch))
 
     def end(self, record):
@@ -96,7 +91,7 @@ def begin(
     }
     proposer = Made() if proposer is None else proposer
     return Session(
-        Setting(folder=journal.path.parent, **chosen),
+        SessionConfig(folder=journal.path.parent, **chosen),
         journal,
         proposer,
         Asha(rungs, factor, chosen["maximize"]),
@@ -108,7 +103,7 @@ def reopened(journal: Journal) -> Journal:
     """The journal as the next driver finds it."""
     journal.close()
     again = Journal(journal.path)
-    again.close_trials()
+    again.interrupt_unfinished()
     return again
 
 
@@ -240,7 +235,7 @@ def test_what_is_written_down_of_an_epoch_are_its_metrics_alone(journal):
     session = begin(journal, proposer)
     id = run_through(session)
     for metrics in journal.records[id].epochs.values():
-        assert set(metrics) == set(epoch(1)) - {"finished"}
+        assert set(metrics) == set(epoch(1).metrics)
 
 
 def test_a_trial_that_diverges_in_its_last_epoch_has_not_completed(journal):
@@ -257,22 +252,45 @@ def test_a_metric_that_is_missing_ends_the_trial_and_nothing_else(journal, metri
     session = begin(journal, proposer, rungs=(1, 2))
     id = session.next().id
     session.report(id, epoch(1, 0.9))
-    report = {k: v for k, v in epoch(2, **{metric: value}).items() if v != "left out"}
-    assert not session.report(id, report)
+    done = epoch(2, **{metric: value})
+    left = {k: v for k, v in done.metrics.items() if v != "left out"}
+    assert not session.report(id, replace(done, metrics=left))
     assert journal.records[id].outcome is Outcome.DIVERGED
     assert journal.records[id].reason == f"{metric} is missing at epoch 2"
     assert math.isnan(journal.records[id].last[metric]), "whoever reads it finds a number of its kind"
     assert proposer.reported == [(id, 1)]
     assert proposer.ended == [(id, Outcome.DIVERGED)]
     assert run_through(session, 0.2) == "t1"
-    assert [e["id"] for e, _ in read(journal.path) if e["event"] == "best"] == ["t1"]
+    assert [e.id for e, _ in read(journal.path) if isinstance(e, BestFound)] == ["t1"]
 
 
-def test_a_report_without_an_epoch_ends_its_trial(journal):
+@pytest.mark.parametrize("number", [None, 0, -1, 1.5, True, "1"])
+def test_a_report_without_the_number_of_its_epoch_fails_its_trial(journal, number):
     session = begin(journal)
-    assert not session.report(session.next().id, {"train_loss": 1.0})
-    assert journal.records["t0"].outcome is Outcome.DIVERGED
+    assert not session.report(session.next().id, replace(epoch(1), epoch=number))
+    assert journal.records["t0"].outcome is Outcome.FAILED
+    assert repr(number) in journal.records["t0"].reason
     assert not journal.records["t0"].epochs
+
+
+def test_a_trial_that_does_not_report_the_objective_fails_with_what_it_did_report(journal):
+    session = begin(journal, metric="rmse", maximize=False)
+    assert not session.report(session.next().id, epoch(1))
+    assert journal.records["t0"].outcome is Outcome.FAILED
+    reason = "it did not report rmse, the objective, but train_accuracy, train_loss, val_accuracy, val_loss"
+    assert journal.records["t0"].reason == reason
+
+
+def test_a_metric_of_any_name_can_be_the_objective_and_come_and_go_beside_it(journal):
+    session = begin(journal, metric="rmse", maximize=False)
+    id = session.next().id
+    assert session.report(id, epoch(1, rmse=2.0, extra=7.0))
+    assert session.report(id, epoch(2, rmse=1.0))
+    assert journal.records[id].epochs[1]["extra"] == 7.0
+    assert "extra" not in journal.records[id].epochs[2]
+    for number in (3, 4):
+        session.report(id, epoch(number, rmse=0.5))
+    assert [(e.metric, e.value) for e, _ in read(journal.path) if isinstance(e, BestFound)] == [("rmse", 0.5)]
 
 
 def test_an_exploded_loss_ends_the_trial_and_enters_no_rung(journal):
@@ -336,7 +354,7 @@ def test_hearing_of_an_epoch_twice_is_harmless(journal):
         assert session.report(good, epoch(1, 0.9))
     assert not session.report(poor, epoch(1, 0.1))
     assert not session.report(poor, epoch(1, 0.1))
-    events = [event["event"] for event, _ in read(journal.path)]
+    events = [event.kind for event, _ in read(journal.path)]
     assert (events.count("epoch"), events.count("end")) == (2, 1)
     assert proposer.reported == [(good, 1), (poor, 1)]
     assert proposer.ended == [(poor, Outcome.STOPPED)]
@@ -358,7 +376,7 @@ def test_a_new_best_trial_is_announced_and_a_lesser_one_is_not(journal):
     session = begin(journal)
     for accuracy in (0.5, 0.4, 0.7, 0.6):
         run_through(session, accuracy)
-    best = [(event["id"], event["value"]) for event, _ in read(journal.path) if event["event"] == "best"]
+    best = [(event.id, event.value) for event, _ in read(journal.path) if isinstance(event, BestFound)]
     assert best == [("t0", 0.5), ("t2", 0.7)]
 
 
@@ -408,7 +426,7 @@ def test_a_resumed_session_still_knows_the_best_checkpoints(journal):
     better = make_checkpoint(again, "t2")
     run_through(again, 0.95)
     assert (best.exists(), better.exists()) == (False, True)
-    assert [event["id"] for event, _ in read(journal.path) if event["event"] == "best"] == ["t0", "t2"]
+    assert [event.id for event, _ in read(journal.path) if isinstance(event, BestFound)] == ["t0", "t2"]
 
 
 def test_the_generation_before_the_last_goes_when_its_trial_ends(journal):
@@ -529,8 +547,7 @@ def test_an_epoch_that_was_written_down_but_not_decided_on_is_decided_when_it_co
     session = begin(journal, rungs=(1,))
     run_through(session, 0.9)
     id = session.next().id
-    written = {name: value for name, value in epoch(1, 0.1).items() if name != "finished"}
-    journal.append("epoch", id=id, metrics=written)  # and here the driver was killed
+    journal.append(EpochEnded(id=id, epoch=1, metrics=epoch(1, 0.1).metrics))  # and here the driver was killed
     again = begin(reopened(journal), rungs=(1,))
     assert again.next().id == id
     assert not again.report(id, epoch(1, 0.1))
@@ -557,13 +574,13 @@ def test_epochs_that_are_trained_again_are_written_down_and_decided_on_once(jour
         assert session.report(id, epoch(number, 0.3))
     for _ in range(3):  # better ones: in their company it would not pass the rung any more
         session.report(session.next().id, epoch(1, 0.9))
-    session.lost(id, "checkpoint damaged: begins anew")
+    session.note_restore(id, "checkpoint damaged: starts again from the beginning")
     for number in (1, 2, 3):
         assert session.report(id, epoch(number, 0.3))
     assert not session.report(id, epoch(4, 0.3))
     events = [event for event, _ in read(journal.path)]
-    assert [e["metrics"]["epoch"] for e in events if e["event"] == "epoch" and e["id"] == id] == [1, 2, 3, 4]
-    assert [e["text"] for e in events if e["event"] == "lost"] == ["checkpoint damaged: begins anew"]
+    assert [e.epoch for e in events if isinstance(e, EpochEnded) and e.id == id] == [1, 2, 3, 4]
+    assert [e.text for e in events if isinstance(e, StateLost)] == ["checkpoint damaged: starts again from the beginning"]
     assert journal.records[id].outcome is Outcome.COMPLETED
 
 
@@ -626,34 +643,34 @@ def test_how_little_fits_is_remembered_for_trials_that_are_like_it(journal):
     ]
     phases = Phases(iter([begin(journal, ListProposer(proposals, journal), concurrent=10)]))
     first = phases.next()
-    assert first.images_a_pass is None
-    assert phases.report("first", epoch(1) | {"images_a_pass": 32})
-    assert phases.report("first", epoch(2) | {"images_a_pass": 32})
-    tasks = {task.id: task.images_a_pass for task in (phases.next() for _ in proposals[1:])}
+    assert first.micro_batch is None
+    assert phases.report("first", replace(epoch(1), micro_batch=32))
+    assert phases.report("first", replace(epoch(2), micro_batch=32))
+    tasks = {task.id: task.micro_batch for task in (phases.next() for _ in proposals[1:])}
     assert tasks == {p.id: 32 if p.id == "larger" else None for p in proposals[1:]}
-    memory = [(e["id"], e["images_a_pass"], e["reason"]) for e, _ in read(journal.path) if e["event"] == "memory"]
+    memory = [(e.id, e.micro_batch, e.reason) for e, _ in read(journal.path) if isinstance(e, MicroBatchSet)]
     assert memory == [("first", 32, "out of memory"), ("larger", 32, "")]
-    assert "images_a_pass" not in journal.records["first"].last
+    assert "micro_batch" not in journal.records["first"].last
 
 
 def test_how_little_fits_is_known_to_a_resumed_search_and_to_its_confirmation(journal):
     session = begin(journal, Made(trials=1))
     session.next()
-    session.divided("t0", 16, "out of memory")
+    session.set_micro_batch("t0", 16, "out of memory")
     again = begin(reopened(journal), Made(first=1))
-    assert [again.next().images_a_pass, again.next().images_a_pass] == [16, 16]
+    assert [again.next().micro_batch, again.next().micro_batch] == [16, 16]
     confirmation = ListProposer([Proposal("confirm", 0, {"lr": 0.3, "seed": 1000})], again.journal)
-    assert begin(again.journal, confirmation, phase="confirm").next().images_a_pass == 16
+    assert begin(again.journal, confirmation, phase="confirm").next().micro_batch == 16
 
 
 def test_a_worker_killed_for_memory_is_followed_by_one_with_half_the_images(journal):
     phases = Phases(iter([begin(journal, ListProposer([of("t", batch_size=7)], journal), retries=4)]))
     given = []
     for _ in range(5):
-        given.append(phases.next().images_a_pass)
-        phases.died("t", "no memory", "n", of_memory=True)
+        given.append(phases.next().micro_batch)
+        phases.on_worker_died("t", "no memory", "n", out_of_memory=True)
     assert given == [None, 4, 2, 1, 1]
-    memory = [e["images_a_pass"] for e, _ in read(journal.path) if e["event"] == "memory"]
+    memory = [e.micro_batch for e, _ in read(journal.path) if isinstance(e, MicroBatchSet)]
     assert memory == [4, 2, 1]
     assert journal.records["t"].outcome is Outcome.FAILED
     assert "died 5 times, at last killed for memory" in journal.records["t"].reason
@@ -666,7 +683,7 @@ def test_a_trial_whose_worker_died_is_the_next_to_start_until_it_has_died_too_of
     session = begin(journal, retries=2)
     for _ in range(3):
         assert (session.next().id, session.running) == ("t0", {"t0"})
-        session.died("t0", "SIGKILL")
+        session.on_worker_died("t0", "SIGKILL")
     assert journal.records["t0"].outcome is Outcome.FAILED
     assert "The trial's worker died 3 times." in journal.records["t0"].reason
     assert session.next().id == "t1"
@@ -677,7 +694,7 @@ def test_a_trial_goes_on_from_the_epochs_that_were_heard_of(journal):
     session.next()
     session.report("t0", epoch(1))
     session.report("t0", epoch(2))
-    session.died("t0", "SIGKILL")
+    session.on_worker_died("t0", "SIGKILL")
     assert session.next().epochs_done == 2
 
 
@@ -686,7 +703,7 @@ def test_a_trial_that_dies_when_nothing_more_is_proposed_goes_on_before_the_next
     phases = Phases(two_phases(journal, Made(trials=1), closed, retries=1))
     phases.next()
     assert phases.next() is None
-    phases.died("t0", "SIGKILL", None)
+    phases.on_worker_died("t0", "SIGKILL", None)
     assert phases.next().id == "t0"
     assert closed == []
 
@@ -695,19 +712,19 @@ def test_the_loss_of_a_node_counts_for_nothing(journal):
     session = begin(journal, retries=0)
     for _ in range(5):
         assert session.next().id == "t0"
-        session.moved("t0")
+        session.reschedule("t0")
     assert journal.records["t0"].outcome is None
 
 
 def test_deaths_on_a_node_that_turns_out_to_be_lost_are_forgiven(journal):
     session = begin(journal, retries=1)
     session.next()
-    session.died("t0", "SIGKILL", "spot")
-    session.lost_node("spot")
+    session.on_worker_died("t0", "SIGKILL", "spot")
+    session.on_node_lost("spot")
     session.next()
-    session.died("t0", "SIGKILL", "other")
+    session.on_worker_died("t0", "SIGKILL", "other")
     assert session.next().id == "t0"
-    session.died("t0", "SIGKILL", "other")
+    session.on_worker_died("t0", "SIGKILL", "other")
     assert journal.records["t0"].outcome is Outcome.FAILED
 
 
@@ -742,7 +759,7 @@ def test_a_node_that_joins_is_used_at_once_and_one_that_leaves_no_more(journal):
 
 def test_a_session_whose_first_trials_all_fail_at_the_start_is_hopeless(journal):
     session = begin(journal)
-    for n in range(HOPELESS):
+    for n in range(HOPELESS_FAILURES):
         assert not session.hopeless
         session.fail(session.next().id, f"broke {n}")
     assert session.hopeless
@@ -751,7 +768,7 @@ def test_a_session_whose_first_trials_all_fail_at_the_start_is_hopeless(journal)
 
 
 def test_five_failures_are_what_it_takes():
-    assert HOPELESS == 5
+    assert HOPELESS_FAILURES == 5
 
 
 @pytest.mark.parametrize("reason", ["trained an epoch", "ended well", "is still running"])
@@ -762,7 +779,7 @@ def test_one_of_the_first_trials_that_did_better_is_hope(journal, reason):
         session.report(id, epoch(1))
     if reason == "trained an epoch":
         session.fail(id, "broke later")
-    for _ in range(2 * HOPELESS):
+    for _ in range(2 * HOPELESS_FAILURES):
         session.fail(session.next().id, "broke")
     assert not session.hopeless
     assert session.next() is not None
@@ -771,7 +788,7 @@ def test_one_of_the_first_trials_that_did_better_is_hope(journal, reason):
 def test_failures_after_a_good_start_are_not_hopeless(journal):
     session = begin(journal)
     run_through(session)
-    for _ in range(2 * HOPELESS):
+    for _ in range(2 * HOPELESS_FAILURES):
         session.fail(session.next().id, "broke")
     assert not session.exhausted
 
@@ -809,12 +826,11 @@ def test_a_trial_that_is_done_when_time_is_up_is_done(journal):
 
 def write_launch(path: Path, began: float, *events: tuple[float, str, str]) -> None:
     """Adds a launch in the past: at each time (seconds after `began`) a trial of a phase begins."""
-    written = [{"event": "launch", "time": began}]
+    written = [DriverStarted(time=began, resources="there")]
     for after, phase, id in events:
-        trial = {"event": "trial", "time": began + after, "id": id, "number": 0, "phase": phase, "params": {}}
-        written.append(trial)
+        written.append(TrialStarted(time=began + after, id=id, number=0, phase=phase, params={}))
     with open(path, "ab") as file:
-        file.writelines(encoded(event) for event in written)
+        file.writelines(encode(event) for event in written)
 
 
 @pytest.mark.parametrize(("hours", "up"), [(None, False), (1.9, True), (2.1, False)])
@@ -823,13 +839,13 @@ def test_hours_are_counted_over_all_launches(tmp_path, hours, up):
     for began in (1000.0, 50_000.0):
         write_launch(path, began, (10.0, "search", "a"), (3600.0, "search", "b"))
     journal = Journal(path)
-    journal.append("launch", on="here")
+    journal.append(DriverStarted(resources="here"))
     assert deadline(journal, hours)() is up
 
 
 def test_hours_end_while_the_search_runs(tmp_path, monkeypatch):
     journal = Journal(tmp_path / "journal.jsonl")
-    journal.append("launch", on="here")
+    journal.append(DriverStarted(resources="here"))
     out_of_time = deadline(journal, 1.0)
     now = time.time()
     monkeypatch.setattr("search.orchestration.session.time.time", lambda: now + 3500)
@@ -844,7 +860,7 @@ def test_the_confirmation_of_an_earlier_launch_takes_no_time_from_the_search(tmp
         path, 1000.0, (10.0, "search", "a"), (1800.0, "search", "b"), (1810.0, "confirm", "c"), (7200.0, "confirm", "d")
     )
     journal = Journal(path)
-    journal.append("launch", on="here")
+    journal.append(DriverStarted(resources="here"))
     assert not deadline(journal, 1.0)()
 
 
@@ -854,11 +870,11 @@ def test_the_confirmation_of_an_earlier_launch_takes_no_time_from_the_search(tmp
 def test_what_a_step_says_is_heard(journal):
     phases = Phases(two_phases(journal, Made(trials=2), []))
     first, second = phases.next().id, phases.next().id
-    assert phases.report(first, epoch(1) | {"lost": "checkpoint gone: begins anew"})
-    assert not phases.report(second, {"failure": "Traceback\nValueError: broke"})
+    assert phases.report(first, replace(epoch(1), restore_notice="checkpoint gone: starts again from the beginning"))
+    assert not phases.report(second, TrialFailed(traceback="Traceback\nValueError: broke"))
     assert journal.records[second].outcome is Outcome.FAILED
-    assert "lost" not in journal.records[first].last
-    assert [e["id"] for e, _ in read(journal.path) if e["event"] == "lost"] == [first]
+    assert set(journal.records[first].last) == set(epoch(1).metrics)
+    assert [e.id for e, _ in read(journal.path) if isinstance(e, StateLost)] == [first]
 
 
 def test_a_state_that_cannot_be_saved_ends_the_search_and_fails_no_trial(journal):
@@ -866,7 +882,7 @@ def test_a_state_that_cannot_be_saved_ends_the_search_and_fails_no_trial(journal
     phases = Phases(two_phases(journal, Made(), closed))
     first, second = phases.next().id, phases.next().id
     phases.report(first, epoch(1))
-    assert not phases.report(first, {"unsaved": "No space left on device: /full"})
+    assert not phases.report(first, StateNotSaved(reason="No space left on device: /full"))
     assert "No space left on device: /full" in phases.halted
     assert "--resume" in phases.halted
     assert phases.exhausted

@@ -10,10 +10,12 @@ import pytest
 from conftest import TrackingServer, free_port
 from mlflow.tracking import MlflowClient
 
+from contract.events import EpochEnded, MicroBatchSet, TrialEnded, TrialStarted
 from contract.outcomes import MLFLOW_STATUS, Outcome
 from search.journal.journal import Journal
+from search.preflight import tracking
 from search.preflight.tracking import TrackingUnreachable
-from search.tracking import server, tracker
+from search.tracking import tracker
 from search.tracking.tracker import Tracker
 
 EPOCH = {"train_loss": 2.0, "train_accuracy": 0.2, "val_loss": 1.9, "val_accuracy": 0.3, "lr": 1e-3}
@@ -21,7 +23,7 @@ EPOCH = {"train_loss": 2.0, "train_accuracy": 0.2, "val_loss": 1.9, "val_accurac
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tracker, "INTERVAL", 0.1)
+    monkeypatch.setattr(tracker, "INTERVAL_S", 0.1)
 
 
 def track(journal: Journal, uri: str) -> Tracker:
@@ -30,17 +32,17 @@ def track(journal: Journal, uri: str) -> Tracker:
 
 
 def begin(journal: Journal, trial: str) -> None:
-    journal.append("trial", id=trial, number=0, phase="search", params={"lr": 0.1, "epochs": 3, "seed": 0})
+    journal.append(TrialStarted(id=trial, number=0, phase="search", params={"lr": 0.1, "epochs": 3, "seed": 0}))
 
 
 def epochs(journal: Journal, trial: str, *numbers: int) -> None:
     for number in numbers:
-        journal.append("epoch", id=trial, metrics={"epoch": number, **EPOCH})
+        journal.append(EpochEnded(id=trial, epoch=number, metrics=EPOCH))
 
 
 def end(journal: Journal, trial: str, outcome: Outcome) -> None:
-    last = max(journal.records[trial].epochs, default=0)
-    journal.append("end", id=trial, outcome=outcome, reason="because", epoch=last)
+    last = journal.records[trial].last_epoch
+    journal.append(TrialEnded(id=trial, outcome=outcome, reason="because", epoch=last))
 
 
 def runs(uri: str) -> dict[str, object]:
@@ -85,10 +87,10 @@ def test_each_outcome_has_its_status_tag_and_reason(journal: Journal, uri: str, 
 def test_how_many_images_fitted_into_memory_is_a_tag_of_the_run(journal: Journal, uri: str):
     begin(journal, "a")
     for images in (64, 32):
-        journal.append("memory", id="a", images_a_pass=images, reason="out of memory")
+        journal.append(MicroBatchSet(id="a", micro_batch=images, reason="out of memory"))
     end(journal, "a", Outcome.COMPLETED)
     assert track(journal, uri).close(60)
-    assert runs(uri)["a"].data.tags.get("images_a_pass") == "32"
+    assert runs(uri)["a"].data.tags.get("micro_batch") == "32"
 
 
 def test_a_resumed_trial_goes_on_in_its_run(journal: Journal, uri: str):
@@ -194,7 +196,7 @@ def test_a_trials_calls_do_not_grow_with_its_epochs(journal: Journal, uri: str, 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "sqlite:////no/such/folder/mlflow.db", "file:///tmp/mlruns"])
 def test_an_unusable_address_is_found_out_before_the_search(address: str):
     with pytest.raises(TrackingUnreachable):
-        server.check(address)
+        tracking.check(address)
 
 
 def test_a_server_that_answers_errors_is_found_out_before_the_search():
@@ -209,7 +211,7 @@ def test_a_server_that_answers_errors_is_found_out_before_the_search():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with pytest.raises(TrackingUnreachable, match="500"):
-            server.check(f"http://127.0.0.1:{server.server_port}")
+            tracking.check(f"http://127.0.0.1:{server.server_port}")
     finally:
         server.shutdown()
         server.server_close()

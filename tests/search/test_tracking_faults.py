@@ -16,6 +16,7 @@ from faulty_proxy import Fault, FaultyProxy
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
+from contract.events import BestFound, EpochEnded, TrialEnded, TrialStarted
 from contract.outcomes import Outcome
 from search.journal.journal import Journal
 from search.tracking import tracker
@@ -28,7 +29,7 @@ PATIENCE = 30
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tracker, "INTERVAL", 0.1)
+    monkeypatch.setattr(tracker, "INTERVAL_S", 0.1)
 
 
 @pytest.fixture
@@ -58,11 +59,11 @@ def track(journal: Journal, uri: str, name: str) -> Tracker:
 def trial(journal: Journal, number: int, loss: float = 1.9) -> None:
     """A whole trial."""
     id = f"t{number}"
-    journal.append("trial", id=id, number=number, phase="search", params={"lr": 0.1, "epochs": EPOCHS, "seed": 0})
+    journal.append(TrialStarted(id=id, number=number, phase="search", params={"lr": 0.1, "epochs": EPOCHS, "seed": 0}))
     for epoch in range(1, EPOCHS + 1):
-        journal.append("epoch", id=id, metrics={"epoch": epoch, **EPOCH, "val_loss": loss})
-    journal.append("end", id=id, outcome=Outcome.COMPLETED, reason="", epoch=EPOCHS)
-    journal.append("best", id=id, metric="val_accuracy", value=0.3 + number / 100, trial=number)
+        journal.append(EpochEnded(id=id, epoch=epoch, metrics={**EPOCH, "val_loss": loss}))
+    journal.append(TrialEnded(id=id, outcome=Outcome.COMPLETED, reason="", epoch=EPOCHS))
+    journal.append(BestFound(id=id, metric="val_accuracy", value=0.3 + number / 100, number=number))
 
 
 def runs_of(uri: str, name: str, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from searches import plain
 
 from search.trial.data_source import DataSource
 from search.trial.runner import TrialRun
@@ -14,7 +15,6 @@ from trainables import checkpoint_file
 
 PARAMS = {"model": "lenet", "batch_size": 256, "epochs": 6, "lr": 1e-3, "train_fraction": 0.3}
 SOURCE = DataSource("digits", "/none", (), 0.1, 0)
-TIMED = {"epoch_seconds", "images_per_second", "peak_memory_mb"}
 
 
 def task(folder: Path, **others) -> Task:
@@ -25,7 +25,7 @@ def task(folder: Path, **others) -> Task:
 
 
 def steps(run: TrialRun, n: int) -> list[dict]:
-    return [{key: value for key, value in run.step().items() if key not in TIMED} for _ in range(n)]
+    return [plain(run.step()) for _ in range(n)]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_a_trial_goes_on_from_the_checkpoint_before_a_damaged_one(tmp_path: Path
     steps(TrialRun(task(tmp_path)), 4)
     damage(Path(task(tmp_path).checkpoint))
     first, *rest = steps(TrialRun(task(tmp_path, epochs_done=4)), 4)
-    assert first.pop("lost") == "checkpoint damaged: goes on from epoch 3"
+    assert first.pop("lost") == "checkpoint damaged: continues from epoch 3"
     assert [first, *rest] == undisturbed[2:], "the same metrics again, and the loss is said once"
 
 
@@ -53,7 +53,7 @@ def test_a_trial_without_any_whole_checkpoint_begins_anew_and_says_so(tmp_path: 
     for path in checkpoint_file.generations(Path(task(tmp_path).checkpoint)):
         damage(path) if disaster == "damaged" else path.unlink()
     first, *rest = steps(TrialRun(task(tmp_path, epochs_done=3)), 6)
-    assert first.pop("lost") == f"checkpoint {disaster}: begins anew"
+    assert first.pop("lost") == f"checkpoint {disaster}: starts again from the beginning"
     assert [first, *rest] == undisturbed
 
 
@@ -70,7 +70,7 @@ def test_epochs_that_a_lost_driver_took_with_it_are_told_again_one_by_one(tmp_pa
 
 
 def test_an_error_is_a_failure(tmp_path: Path):
-    result = TrialRun(task(tmp_path, params=PARAMS | {"model": "none_such"})).step()
+    (result,) = steps(TrialRun(task(tmp_path, params=PARAMS | {"model": "none_such"})), 1)
     assert list(result) == ["failure"]
     assert "none_such" in result["failure"]
 
@@ -108,7 +108,7 @@ def close(results: list[dict], to: list[dict]) -> bool:
 def test_a_trial_that_does_not_fit_goes_on_with_fewer_images_at_a_time(tmp_path: Path, memory, undisturbed):
     memory.training = memory.evaluation = 40
     results = steps(TrialRun(task(tmp_path)), 6)
-    assert [result.pop("images_a_pass") for result in results] == [32] * 6
+    assert [result.pop("micro_batch") for result in results] == [32] * 6
     assert close(results, undisturbed), "the same batches, the same steps"
     tried = [n for training, n in memory.asked if training and n > 40]
     assert tried == [256, 128, 64], "each size once"
@@ -119,7 +119,7 @@ def test_memory_that_runs_out_in_the_middle_costs_no_epoch(tmp_path: Path, memor
     results = steps(run, 3)
     memory.training = 128
     results += steps(run, 3)
-    assert [result.pop("images_a_pass", None) for result in results] == [None] * 3 + [128] * 3
+    assert [result.pop("micro_batch", None) for result in results] == [None] * 3 + [128] * 3
     assert close(results, undisturbed)
 
 
@@ -129,7 +129,7 @@ def test_an_evaluation_that_does_not_fit_leaves_training_as_it_is(tmp_path: Path
     memory.asked.clear()
     memory.evaluation = 100
     results = steps(TrialRun(task(tmp_path, **small)), 2)
-    assert {result.pop("images_a_pass") for result in results} == {63}
+    assert {result.pop("micro_batch") for result in results} == {63}
     assert [r["train_loss"] for r in results] == [r["train_loss"] for r in whole]
     assert close(results, whole)
     assert max(n for training, n in memory.asked if training) == 32
@@ -140,20 +140,20 @@ def test_the_test_set_is_scored_with_fewer_images_at_a_time_too(tmp_path: Path, 
     (whole,) = steps(TrialRun(task(tmp_path / "whole", **{"params": scored.params, "score_test": True})), 1)
     memory.evaluation = 300  # the validation set fits, the test set does not
     (result,) = steps(TrialRun(scored), 1)
-    assert result.pop("images_a_pass") <= 300
+    assert result.pop("micro_batch") <= 300
     assert close([result], [whole])
 
 
 def test_what_is_known_to_fit_is_where_a_trial_begins(tmp_path: Path, memory):
     memory.training = memory.evaluation = 40
-    (result,) = steps(TrialRun(task(tmp_path, images_a_pass=32)), 1)
-    assert result["images_a_pass"] == 32
+    (result,) = steps(TrialRun(task(tmp_path, micro_batch=32)), 1)
+    assert result["micro_batch"] == 32
     assert max(n for _, n in memory.asked) <= 32
 
 
 def test_a_trial_of_which_not_one_image_fits_fails_and_says_so(tmp_path: Path, memory):
     memory.training = 0
-    result = TrialRun(task(tmp_path)).step()
+    (result,) = steps(TrialRun(task(tmp_path)), 1)
     assert list(result) == ["failure"]
     last = result["failure"].strip().splitlines()[-1]
     assert last == (
@@ -166,8 +166,8 @@ def test_a_network_that_does_not_fit_fails_and_says_so(tmp_path: Path, monkeypat
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr("trainables.state.TrainState.create", create)
-    failure = TrialRun(task(tmp_path)).step()["failure"]
-    assert "MemoryError: the network does not fit into memory, whatever the batch size" in failure
+    (failure,) = steps(TrialRun(task(tmp_path)), 1)
+    assert "MemoryError: the network does not fit into memory, whatever the batch size" in failure["failure"]
 
 
 # Real faults of a disk

@@ -1,4 +1,4 @@
-"""What the engine on Ray makes of Tune's calls, with Tune's side made up."""
+"""What the backend on Ray makes of Tune's calls, with Tune's side made up."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,9 @@ import pytest
 from conftest import write_spec
 from searches import Search
 
-from search.backends import ray_tune
+from contract.events import MicroBatchSet
+from search.backends import ray_private, ray_tune
+from search.backends.ray_worker import TASK
 from search.journal.journal import read
 
 MONITOR = "1 worker(s) were killed due to the node running low on memory."
@@ -21,14 +23,14 @@ class Phases:
     def __init__(self):
         self.heard: list[tuple] = []
 
-    def died(self, id: str, error: str, node: str | None, *, of_memory: bool) -> None:
-        self.heard.append(("died", id, node, of_memory))
+    def on_worker_died(self, id: str, error: str, node: str | None, *, out_of_memory: bool) -> None:
+        self.heard.append(("died", id, node, out_of_memory))
 
-    def moved(self, id: str) -> None:
-        self.heard.append(("moved", id))
+    def reschedule(self, id: str) -> None:
+        self.heard.append(("rescheduled", id))
 
 
-class Watch:
+class Monitor:
     """Of a cluster whose only node is this."""
 
     def __init__(self, *, lost: bool = False, ray_died: bool = False):
@@ -37,29 +39,27 @@ class Watch:
     def ray_died(self) -> bool:
         return self.died
 
-    def node_of(self, error: str) -> str:
-        return "n"
-
     def is_lost(self, node: str) -> bool:
         assert node == "n"
         return self.lost
 
 
 @pytest.mark.parametrize(
-    ("error", "watch", "heard"),
+    ("error", "monitor", "heard"),
     [
-        (MONITOR, Watch(), [("died", "t0", "n", True)]),
-        (DEATH, Watch(), [("died", "t0", "n", False)]),
-        (DEATH, Watch(lost=True), [("moved", "t0")]),
-        (DEATH, Watch(ray_died=True), []),  # no fault of the trial
+        (MONITOR, Monitor(), [("died", "t0", "n", True)]),
+        (DEATH, Monitor(), [("died", "t0", "n", False)]),
+        (DEATH, Monitor(lost=True), [("rescheduled", "t0")]),
+        (DEATH, Monitor(ray_died=True), []),  # no fault of the trial
     ],
 )
-def test_of_a_dead_worker_it_is_said_what_of_and_where(tmp_path: Path, error, watch, heard):
+def test_of_a_dead_worker_it_is_said_what_of_and_where(tmp_path: Path, monkeypatch, error, monitor, heard):
+    monkeypatch.setattr(ray_private, "node_of_actor", lambda error: "n")
     path = tmp_path / "error.txt"
     path.write_text(f"Failure # 1 (occurred at noon)\n{error}\n")
-    trial = SimpleNamespace(error_file=str(path), config={"id": "t0"})
+    trial = SimpleNamespace(error_file=str(path), config={TASK: SimpleNamespace(id="t0")})
     phases = Phases()
-    ray_tune._Failures(phases, watch).on_trial_error(1, [trial], trial)
+    ray_tune._Failures(phases, monitor).on_trial_error(1, [trial], trial)
     assert phases.heard == heard
 
 
@@ -83,8 +83,8 @@ def test_rays_memory_monitor_is_survived(tmp_path: Path, empty_database: Path, m
     assert record.outcome == "failed", output
     assert "killed for memory" in record.reason
     events = [event for event, _ in read(search.state / "journal.jsonl")]
-    assert [e["images_a_pass"] for e in events if e["event"] == "memory"] == [128, 64]
-    assert output.count("its worker was killed for memory: goes on with") == 2
+    assert [e.micro_batch for e in events if isinstance(e, MicroBatchSet)] == [128, 64]
+    assert output.count("its worker was killed for memory: continues with") == 2
     (run,) = search.runs("full")[1]
-    assert run.data.tags.get("images_a_pass") == "64"
+    assert run.data.tags.get("micro_batch") == "64"
     assert run.info.status == "FAILED"

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -20,12 +21,14 @@ from rich.console import Console
 
 import trainables.datasets.cifar10
 import trainables.training
+from contract.events import EpochEnded, MicroBatchSet, StateLost, TrialEnded, TrialStarted
 from contract.formatting import duration
 from contract.outcomes import Outcome
 from search import run
 from search.cli.progress import Progress
 from search.journal.journal import Journal
 from search.spec.loader import load
+from search.spec.spec import Spec
 
 COLOURS = ("black", "blue", "green", "red")
 
@@ -125,7 +128,7 @@ def unlucky(monkeypatch: pytest.MonkeyPatch):
             raise RuntimeError("no luck")
         return original(config, state, images, labels, *others)
 
-    monkeypatch.setattr(trainables.train, "train_step", step)
+    monkeypatch.setattr(trainables.training, "train_step", step)
 
 
 def test_a_failing_trial_shows_one_short_line_and_where_the_whole_is(
@@ -199,16 +202,21 @@ def test_more_trials_can_be_added_to_a_finished_search(pictures, tmp_path: Path)
     assert all(after[id].epochs == record.epochs for id, record in before.items())
 
 
+def shown_to(console: Console, spec: Spec, journal: Journal) -> SimpleNamespace:
+    """What the progress asks of a search's context."""
+    return SimpleNamespace(console=console, spec=spec, journal=journal, source=SimpleNamespace(title="digits"))
+
+
 def test_the_live_view_shows_counts_the_best_and_what_runs(tmp_path: Path):
     spec = load(write_spec(tmp_path / "view.yaml"))
     journal = Journal(tmp_path / "journal.jsonl")
     terminal = Console(file=StringIO(), force_terminal=True, width=120, color_system=None)
-    with Progress(terminal, spec, journal, "search", 4, 2, "digits") as progress:
+    with Progress(shown_to(terminal, spec, journal), "search", 4, 2) as progress:
         for number, value in enumerate((0.9, 0.5)):
             params = {"lr": 0.01, "batch_size": 32, "epochs": 4}
-            journal.append("trial", id=f"trial-{number:04d}", number=number, phase="search", params=params)
-            journal.append("epoch", id=f"trial-{number:04d}", metrics={"epoch": 1, "val_accuracy": value})
-        journal.append("end", id="trial-0000", outcome=Outcome.STOPPED, reason="", epoch=1)
+            journal.append(TrialStarted(id=f"trial-{number:04d}", number=number, phase="search", params=params))
+            journal.append(EpochEnded(id=f"trial-{number:04d}", epoch=1, metrics={"val_accuracy": value}))
+        journal.append(TrialEnded(id="trial-0000", outcome=Outcome.STOPPED, reason="", epoch=1))
         view = Console(file=StringIO(), width=120)
         view.print(progress._view())
     shown = view.file.getvalue()
@@ -222,16 +230,16 @@ def test_the_live_view_shows_counts_the_best_and_what_runs(tmp_path: Path):
 def test_what_was_lost_and_what_did_not_fit_is_said(tmp_path: Path):
     spec, journal = load(write_spec(tmp_path / "mine.yaml")), Journal(tmp_path / "journal.jsonl")
     console = Console(file=StringIO(), width=120)
-    with Progress(console, spec, journal, "search", 4, 2, "digits"):
+    with Progress(shown_to(console, spec, journal), "search", 4, 2):
         for id in ("t0", "t1"):
-            journal.append("trial", id=id, number=0, phase="search", params={"epochs": 4})
-        journal.append("lost", id="t0", text="checkpoint damaged: goes on from epoch 3")
-        journal.append("memory", id="t0", images_a_pass=64, reason="out of memory")
-        journal.append("memory", id="t1", images_a_pass=64, reason="")
+            journal.append(TrialStarted(id=id, number=0, phase="search", params={"epochs": 4}))
+        journal.append(StateLost(id="t0", text="checkpoint damaged: continues from epoch 3"))
+        journal.append(MicroBatchSet(id="t0", micro_batch=64, reason="out of memory"))
+        journal.append(MicroBatchSet(id="t1", micro_batch=64, reason=""))
     journal.close()
     damaged, divided = console.file.getvalue().splitlines()
-    assert damaged.endswith("t0  checkpoint damaged: goes on from epoch 3")
-    assert divided.endswith("t0  out of memory: goes on with 64 images at a time")
+    assert damaged.endswith("t0  checkpoint damaged: continues from epoch 3")
+    assert divided.endswith("t0  out of memory: continues with 64 images at a time")
 
 
 @pytest.mark.parametrize(
@@ -246,7 +254,7 @@ def test_the_journal_holds_what_was_run_on_what(pictures, tmp_path: Path):
     assert search(spec) == 0
     first = json.loads(only("results/mine/*/journal.jsonl").read_text().splitlines()[0])
     assert first["event"] == "launch"
-    assert first["on"]
+    assert first["resources"]
 
 
 @pytest.mark.process
