@@ -18,16 +18,19 @@ import numpy as np
 from optuna.trial import TrialState
 
 from contract.outcomes import Outcome
+from contract.steps import EpochDone, StepResult
 from search.journal.journal import Journal
 from search.journal.records import TrialRecord, best_first
+from search.orchestration.phases import Phases
 from search.orchestration.proposers import StudyProposer
 from search.orchestration.session import Session, SessionConfig
+from search.orchestration.slots import Share, Slots
 from search.preflight import dataset
 from search.spec.loader import parse
 from search.spec.spec import Spec
+from search.storage.layout import Layout
 from search.study.asha import Asha
 from search.study.study import StudySearcher
-from search.tracking import description
 from search.trial.runner import TrialRun
 from search.trial.task import Task
 
@@ -70,7 +73,7 @@ class Failed(StudySearcher):
 WAYS = {"pruned, nan": StudySearcher, "complete, worst": Complete, "failed": Failed}
 
 
-def formula(task: Task) -> Iterator[dict[str, Any]]:
+def formula(task: Task) -> Iterator[StepResult]:
     """A made trial; the closer to the edge, the later it diverges."""
     p = task.params
     rng = np.random.default_rng([p["seed"], int(task.id.rpartition("-")[2])])
@@ -81,13 +84,11 @@ def formula(task: Task) -> Iterator[dict[str, Any]]:
         diverged = beyond > 0 and epoch > 6 * (1 - beyond)
         accuracy = best * (1 - 0.6 * math.exp(-epoch / 2)) + 0.01 * rng.standard_normal()
         loss = math.nan if diverged else 2.3 * (1 - accuracy)
-        yield {
-            "epoch": epoch, "train_loss": loss, "val_loss": loss, "val_accuracy": accuracy,
-            "finished": epoch == p["epochs"],
-        }  # fmt: skip
+        metrics = {"train_loss": loss, "val_loss": loss, "val_accuracy": accuracy}
+        yield EpochDone(epoch=epoch, metrics=metrics, finished=epoch == p["epochs"])
 
 
-def training(task: Task) -> Iterator[dict[str, Any]]:
+def training(task: Task) -> Iterator[StepResult]:
     """A real trial in this process."""
     run = TrialRun(task)
     while True:
@@ -107,20 +108,21 @@ def spec_of(space: str, sampler: str, seed: int, trials: int) -> Spec:
 
 
 def search(
-    spec: Spec, searcher: type[StudySearcher], folder: Path, trial: Callable[[Task], Iterator[dict[str, Any]]]
+    spec: Spec, searcher: type[StudySearcher], folder: Path, trial: Callable[[Task], Iterator[StepResult]]
 ) -> tuple[int, float]:
     """How many trials diverged, and the best value found."""
-    journal = Journal(folder / "journal.jsonl")
+    journal = Journal(Layout(folder).journal)
     source, data = dataset.find(spec.data, folder)
     setting = SessionConfig(
         phase="search", metric="val_accuracy", maximize=True, data=source, classes=len(data.classes), folder=folder,
-        keep=1, threads=1, concurrent=1,
+        keep=1, slots=Slots.alone(spec.models, Share(0, 1)),
     )  # fmt: skip
-    asha = Asha(description.rungs(spec), spec.scheduler.reduction_factor)
-    session = Session(setting, journal, StudyProposer(searcher(spec, folder / "study.log")), asha)
-    while (task := session.next()) is not None:
-        for metrics in trial(task):
-            if not session.report(task.id, metrics):
+    asha = Asha(spec.scheduler.rungs, spec.scheduler.reduction_factor)
+    proposer = StudyProposer(searcher(spec, Layout(folder).study))
+    phases = Phases(s for s in [Session(setting, journal, proposer, asha)])
+    while (task := phases.next()) is not None:
+        for result in trial(task):
+            if not phases.report(task.id, result):
                 break
     records = journal.trials("search")
     journal.close()
@@ -128,7 +130,7 @@ def search(
     return sum(r.outcome is Outcome.DIVERGED for r in records), best[0].last["val_accuracy"] if best else 0.0
 
 
-def compare(space: str, sampler: str, seeds: int, trials: int, trial: Callable[[Task], Iterator[dict]]) -> None:
+def compare(space: str, sampler: str, seeds: int, trials: int, trial: Callable[[Task], Iterator[StepResult]]) -> None:
     """Print a line a way; the ways take turns within each seed."""
     found: dict[str, list[tuple[int, float]]] = {way: [] for way in WAYS}
     for seed in range(seeds):

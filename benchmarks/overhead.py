@@ -35,6 +35,8 @@ import yaml
 
 from benchmarks.in_turn import in_turn, machine, ratios, spread
 from contract.events import EpochEnded, TrialEnded
+from search.journal.journal import read
+from search.storage.layout import JOURNAL
 from tests.servers import TrackingServer, free_port
 from trainables.datasets import cifar10
 from trainables.split import split
@@ -133,8 +135,8 @@ class Contest:
         (folder / "overhead.yaml").write_text(yaml.safe_dump(content))
         command = ["search.run", "overhead.yaml", "--no-report", "--address", "local", "--data-dir", str(self.data_dir)]
         began, ended = self._timed(command, folder, {})
-        (journal,) = folder.glob("results/overhead/*/journal.jsonl")
-        events = [json.loads(line) for line in journal.read_text().splitlines()]
+        (journal,) = folder.glob(f"results/overhead/*/{JOURNAL}")
+        events = [event for event, _ in read(journal)]
         epochs = [
             Epoch(e.time - e.metrics["epoch_seconds"], e.time, e.metrics["val_accuracy"])
             for e in events

@@ -2,10 +2,10 @@
 
     python -m benchmarks.scale [--trials 1000 10000] [--sampler tpe]
 
-Drives a search's session, searcher, scheduler, journal and tracker as the engine does, 16 trials at a time, with
+Drives a search's session, searcher, scheduler, journal and tracker as a backend does, 16 trials at a time, with
 made-up metrics: no Ray, no torch in workers. Successive halving ends two trials in three after the first of three
-epochs. The tracker writes to a real sqlite database in its thread, as in a search. Then a second driver takes the
-search up. A trial's start is what a free worker waits for; from the 200th on it was prepared while all were busy.
+epochs. The tracker writes to a real sqlite database in its thread, as in a search. Then a second driver resumes the
+search. A trial's start is what a free worker waits for; from the 200th on it was prepared while all were busy.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import psutil
 
 from benchmarks.in_turn import machine
 from contract.events import DriverStarted
+from contract.steps import EpochDone
 from search.journal.journal import Journal
 from search.orchestration.phases import Phases
 from search.orchestration.proposers import StudyProposer
@@ -29,9 +30,9 @@ from search.orchestration.slots import Share, Slots
 from search.preflight import dataset
 from search.spec.loader import load
 from search.spec.spec import Spec
+from search.storage.layout import Layout
 from search.study.asha import Asha
 from search.study.study import StudySearcher
-from search.tracking import description
 from search.trial.task import Task
 
 CONCURRENT = 16
@@ -60,16 +61,16 @@ class Driver:
 
         began = time.perf_counter()
         self.spec, self.folder = spec, folder
-        self.journal = Journal(folder / "journal.jsonl")
+        self.journal = Journal(Layout(folder).journal)
         self.journal.append(DriverStarted(resources="benchmark", concurrent=CONCURRENT, command_time=time.time()))
         source, data = dataset.find(spec.data, folder)
         setting = SessionConfig(
             phase="search", metric=spec.objective.metric, maximize=True, data=source, classes=len(data.classes),
             folder=folder, keep=0, slots=Slots({"lenet": Share(0, 1)}, [], CONCURRENT, elastic=True),
         )  # fmt: skip
-        searcher = StudySearcher(spec, folder / "study.log")
+        searcher = StudySearcher(spec, Layout(folder).study)
         searcher.reconcile(self.journal.trials("search"))
-        asha = Asha(description.rungs(spec), spec.scheduler.reduction_factor, maximize=True)
+        asha = Asha(spec.scheduler.rungs, spec.scheduler.reduction_factor, maximize=True)
         session = Session(setting, self.journal, StudyProposer(searcher), asha)
         self.phases = Phases(s for s in [session])
         self.started = time.perf_counter() - began
@@ -94,8 +95,8 @@ class Driver:
 
     def run(self) -> float:
         """Until all trials have ended; the seconds it took."""
-        began, running = time.perf_counter(), list[Iterator[dict]]()
-        tasks: dict[Iterator[dict], Task] = {}
+        began, running = time.perf_counter(), list[Iterator[EpochDone]]()
+        tasks: dict[Iterator[EpochDone], Task] = {}
         while True:
             while (task := self._next()) is not None:
                 running.append(_metrics(task))
@@ -104,9 +105,9 @@ class Driver:
                 return time.perf_counter() - began
             curve = running.pop(0)
             before = time.perf_counter()
-            goes_on = self.phases.report(tasks[curve].id, next(curve))
+            continues = self.phases.report(tasks[curve].id, next(curve))
             self.results.append(time.perf_counter() - before)
-            if goes_on:
+            if continues:
                 running.append(curve)
 
     def _next(self) -> Task | None:
@@ -119,21 +120,22 @@ class Driver:
     def drain(self) -> float:
         """Seconds until the tracker has sent the rest."""
         began = time.perf_counter()
-        if not self.tracker.close(patience=60):
+        if not self.tracker.close(60):
             raise RuntimeError(f"not all was sent: {self.tracker.error}")
         return time.perf_counter() - began
 
 
-def _metrics(task: Task) -> Iterator[dict]:
+def _metrics(task: Task) -> Iterator[EpochDone]:
     rng = random.Random(task.id)
     best = 0.9 - abs(task.params["lr"] - 0.01) - 0.1 * rng.random()
     for epoch in range(1, 4):
         accuracy = best * (1 - 0.5**epoch)
-        yield {
-            "epoch": epoch, "train_loss": 1 - accuracy, "train_accuracy": accuracy, "val_loss": 1 - accuracy,
+        metrics = {
+            "train_loss": 1 - accuracy, "train_accuracy": accuracy, "val_loss": 1 - accuracy,
             "val_accuracy": accuracy, "lr": task.params["lr"], "epoch_seconds": 1.0, "images_per_second": 1e3,
-            "peak_memory_mb": 1e2, "finished": epoch == 3,
+            "peak_memory_mb": 1e2,
         }  # fmt: skip
+        yield EpochDone(epoch=epoch, metrics=metrics, finished=epoch == 3)
 
 
 def main() -> None:
@@ -164,7 +166,7 @@ def row(trials: int, sampler: str) -> str:
         memory = psutil.Process().memory_info().rss / 2**20
         drained = driver.drain()
         driver.journal.close()
-        size = sum((folder / file).stat().st_size for file in ("study.log", "journal.jsonl")) / 1e6
+        size = sum(file.stat().st_size for file in (Layout(folder).study, Layout(folder).journal)) / 1e6
         again = Driver(spec, folder)
         again.drain()
         again.journal.close()

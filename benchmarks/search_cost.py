@@ -8,28 +8,28 @@ epochs at the mean of its measured ones, spread over the slots).
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
 
 from contract.events import DriverStarted, EpochEnded, TrialStarted
 from search.journal.journal import read
+from search.storage.layout import Layout
 
 
 def main(folder: Path) -> None:
     """Print the figures of one launch; a search that was resumed has several and is refused."""
-    events = [event for event, _ in read(folder / "journal.jsonl")]
+    events = [event for event, _ in read(Layout(folder).journal)]
     launches = [e for e in events if isinstance(e, DriverStarted)]
     if len(launches) != 1:
         sys.exit(f"{folder} was launched {len(launches)} times: the times between launches would count")
     phases = {e.id: e.phase for e in events if isinstance(e, TrialStarted)}
     last_epochs = {e.id: e.params["epochs"] for e in events if isinstance(e, TrialStarted)}
-    epochs: dict[str, list[dict[str, Any]]] = {}
+    epochs: dict[str, list[EpochEnded]] = {}
     for event in events:
         if isinstance(event, EpochEnded):
             epochs.setdefault(event.id, []).append(event)
-    slots = launches[0]["concurrent"]
+    slots = launches[0].concurrent
     first_step = min(e.time - e.metrics["epoch_seconds"] for es in epochs.values() for e in es)
-    print(f"{folder}: {launches[0]['on']}")
-    print(f"command to first training step: {first_step - launches[0]['command']:.1f} s")
+    print(f"{folder}: {launches[0].resources}")
+    print(f"command to first training step: {first_step - launches[0].command_time:.1f} s")
     for phase in ("search", "confirm"):
         trials = [id for id in epochs if phases[id] == phase]
         if not trials:

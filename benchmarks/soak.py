@@ -20,6 +20,8 @@ from pathlib import Path
 import psutil
 import yaml
 
+from search.storage.layout import JOURNAL, Layout
+
 PLOT = Path(__file__).parent.parent / "docs" / "soak.png"
 SPEC = {
     "name": "soak",
@@ -84,8 +86,8 @@ class Watch:
     def _backlog(self) -> float:
         """kB of the journal that were not sent."""
         try:
-            (journal,) = self.folder.glob("results/soak/*/journal.jsonl")
-            sent = json.loads(journal.with_name("tracking.json").read_text())["offset"]
+            (journal,) = self.folder.glob(f"results/soak/*/{JOURNAL}")
+            sent = json.loads(Layout(journal.parent).position.read_text())["offset"]
         except (ValueError, OSError):  # not there yet
             return 0.0
         return max(0, journal.stat().st_size - sent) / 1e3
@@ -107,12 +109,12 @@ def main() -> None:
         os.chdir(folder)
         os.environ.pop("MLFLOW_TRACKING_URI", None)
         Path("soak.yaml").write_text(yaml.safe_dump(SPEC | {"budget": {"trials": options.trials}}, sort_keys=False))
-        engine = ["--in-process"] if options.in_process else ["--address", "local"]
+        backend = ["--in-process"] if options.in_process else ["--address", "local"]
         from search import run
 
         began = time.time()
         with Watch(Path(folder)) as watch:
-            code = run.main(["soak.yaml", "--no-report", *engine])
+            code = run.main(["soak.yaml", "--no-report", *backend])
         seconds = time.time() - began
     print(f"\nexit code {code}, {watch.trials} trials in {seconds:.0f} s, {watch.trials / seconds:.1f} trials a second")
     show(watch, options.trials)
