@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-FOLDERS = ("search", "trainables", "analysis", "benchmarks")
+FOLDERS = ("contract", "search", "trainables", "analysis", "benchmarks")
 FILES = [path for folder in FOLDERS for path in sorted((PROJECT / folder).rglob("*.py"))]
 RESTRICTED = {"trainables/plain_pickle.py"}
 """May read pickles: it admits arrays and plain values alone."""
