@@ -125,12 +125,12 @@ class Contest:
         """One contestant's search; the seconds it took."""
         seed = len(self.found.setdefault(name, []))
         with tempfile.TemporaryDirectory(prefix=f"overhead-{name}-") as folder:
-            search = (self._ours if name == "ours" else self._peer)(name, Path(folder), seed)
+            search = self._ours(Path(folder), seed) if name == "ours" else self._peer(name, Path(folder), seed)
         self.found[name].append(search)
         print(f"  {name}: {search.ended - search.began:.1f} s, {len(search.epochs)} epochs", file=sys.stderr)
         return search.ended - search.began
 
-    def _ours(self, name: str, folder: Path, seed: int) -> Search:
+    def _ours(self, folder: Path, seed: int) -> Search:
         content = SPEC | {"budget": {"trials": self.trials}, "sampler": {"name": "tpe", "seed": seed}}
         (folder / "overhead.yaml").write_text(yaml.safe_dump(content))
         command = ["search.run", "overhead.yaml", "--no-report", "--address", "local", "--data-dir", str(self.data_dir)]

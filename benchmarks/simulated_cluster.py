@@ -213,7 +213,7 @@ def main() -> None:
     if why := hindrance():
         sys.exit(why)
     print(f"{machine()}; {options.nodes} nodes of {options.slots} slots, {options.trials} trials", flush=True)
-    with tempfile.TemporaryDirectory(prefix="simulation-", dir="/var/tmp") as folder:  # noqa: S108 (seen by all hosts)
+    with tempfile.TemporaryDirectory(prefix="simulation-", dir="/var/tmp") as folder:
         simulation = Simulation(Path(folder), options.nodes, options.slots, options.trials)
         began = time.time()
         output = simulation.run()

@@ -21,7 +21,7 @@ class Event:
     """Something that happened in a search."""
 
     kind: ClassVar[str]
-    time: float = field(default_factory=lambda: time.time())  # looked up when it is called, for tests that set the clock
+    time: float = field(default_factory=lambda: time.time())  # looked up at the call, for tests that set the clock
     """Seconds since 1970."""
 
     def content(self) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def winners(values: Mapping[int, Sequence[float]], *, maximize: bool) -> list[in
 
     Args:
         values: by the number of the search's trial, the objective after the last epoch of each completed run.
+        maximize: whether a larger objective is better.
     """
     sign = -1 if maximize else 1
     return sorted(values, key=lambda number: (sign * statistics.fmean(values[number]), number))

@@ -77,7 +77,8 @@ def test_a_step_costs_few_calls_beside_the_network():
 def test_ray_need_not_wait_for_torch_before_a_worker_counts_as_started(tmp_path: Path):
     """What is sent to a worker is all that it must import to count as started."""
     sent = tmp_path / "sent"
-    send = "import cloudpickle, sys, search.backends.ray_tune as t; cloudpickle.dump(t.trainable(), open(sys.argv[1], 'wb'))"
+    send = "import cloudpickle, sys, search.backends.ray_tune as t; "
+    send += "cloudpickle.dump(t.trainable(), open(sys.argv[1], 'wb'))"
     take = "import pickle, sys; pickle.load(open(sys.argv[1], 'rb')); print(*sys.modules)"
     subprocess.run([sys.executable, "-c", send, str(sent)], cwd=PROJECT, check=True)
     taken = subprocess.run(

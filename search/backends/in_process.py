@@ -42,7 +42,12 @@ class InProcessBackend:
         """The device, for people."""
         return f"one trial at a time in this process, on the {self.slots.devices}"
 
-    def run(self, phases: Phases, interrupted: Callable[[], bool], warn: Callable[[str], None]) -> None:
+    def run(
+        self,
+        phases: Phases,
+        interrupted: Callable[[], bool],
+        warn: Callable[[str], None],  # noqa: ARG002 (of the protocol)
+    ) -> None:
         """Run all trials, until an interrupt."""
         while not interrupted() and (task := phases.next()) is not None:
             trial = TrialRun(task)

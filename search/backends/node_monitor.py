@@ -21,6 +21,13 @@ class NodeMonitor:
     """Keeps the slots up to the nodes that there are, and tells the person and the phases of what changes."""
 
     def __init__(self, slots: Slots, phases: Phases, say: Callable[[str], None]):
+        """Begin with the nodes of the slots.
+
+        Args:
+            slots: kept up to the nodes that there are.
+            phases: told of nodes that are lost.
+            say: tells the person.
+        """
         self._slots, self._phases, self._say = slots, phases, say
         self._nodes = {node.id: node for node in slots.nodes}
         self._lost: set[str] = set()

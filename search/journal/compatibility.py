@@ -19,6 +19,7 @@ def fitted(space: Space, points: list[dict[str, Any]], params: Mapping[str, Any]
     """Where a trial would stand in a space: its point's index, and its value of each parameter; None if nowhere.
 
     Args:
+        space: the one that the search has now.
         points: the `plan` of the space.
         params: every hyperparameter in effect, as the journal has it.
     """

@@ -37,6 +37,7 @@ class DiskFiles:
     storage: str | None = None
 
     def __init__(self, folder: Path):
+        """Refer to the folder of a search."""
         self._layout = Layout(folder)
 
     def name(self, id: str) -> str:
@@ -71,6 +72,7 @@ class StoredFiles:
     """Objects, one a trial: a store replaces them whole."""
 
     def __init__(self, mirror: Mirror):
+        """Refer to the copy of a search in an object store."""
         self._mirror = mirror
         self.storage: str | None = mirror.storage.address
 

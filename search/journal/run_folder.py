@@ -59,6 +59,9 @@ class SearchFolder:
 
         Args:
             results: the folder of all searches on this machine's disk, or on one that all machines share.
+            spec: the search.
+            source: its data set.
+            data: the images.
             resume: None, `latest`, or the id of a search.
 
         Raises:

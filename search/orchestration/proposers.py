@@ -17,6 +17,7 @@ class StudyProposer:
     learn from counts."""
 
     def __init__(self, searcher: StudySearcher):
+        """Propose what the study gives."""
         self.searcher = searcher
         self._prepared: Proposal | None = None
         self._next_number = 0
@@ -64,6 +65,7 @@ class ListProposer:
     """A fixed list of trials; what the journal knows already is not proposed again, and nobody learns from it."""
 
     def __init__(self, proposals: list[Proposal], journal: Journal):
+        """Leave out what the journal knows."""
         self._waiting = [proposal for proposal in proposals if proposal.id not in journal.records]
 
     def propose(self) -> Proposal | None:

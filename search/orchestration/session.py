@@ -192,36 +192,47 @@ class Session:
         record = self.journal.records[id]
         if id not in self.running:
             return False
-        epoch, metrics = done.epoch, done.metrics
-        if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 1:
-            self.end(id, Outcome.FAILED, f"it reported {epoch!r} as the number of an epoch, not 1 or more")
+        if (problem := self._report_problem(record, done)) is not None:
+            self.end(id, Outcome.FAILED, problem)
             return False
-        if self.config.metric not in {*metrics, *record.last}:
-            reported = ", ".join(sorted(metrics)) or "nothing"
-            self.end(id, Outcome.FAILED, f"it did not report {self.config.metric}, the objective, but {reported}")
-            return False
-        diverged = self._divergence(record, [*(record.epochs[e] for e in sorted(record.epochs) if e < epoch), metrics])
-        if epoch not in record.epochs:
-            self.journal.append(EpochEnded(id=id, epoch=epoch, metrics=self._numbers(metrics)))
+        diverged = self._diverged(record, done)
+        if done.epoch not in record.epochs:
+            self.journal.append(EpochEnded(id=id, epoch=done.epoch, metrics=self._numbers(done.metrics)))
             if diverged is None:
-                self.proposer.report(record, epoch, metrics)
+                self.proposer.report(record, done.epoch, done.metrics)
         if self.halted:
             self.end(id, Outcome.INTERRUPTED, self.halted)
-            return False
-        if epoch < max(record.epochs):  # trained again after its loss: what followed from it has been decided
+        elif done.epoch < record.last_epoch:  # trained again after its loss: what followed from it has been decided
             return True
-        if diverged is not None:
+        elif diverged is not None:
             self.end(id, Outcome.DIVERGED, diverged)
-            return False
-        promoted = self.scheduler.should_continue(id, epoch, metrics[self.config.metric])
-        if done.finished:
-            early = f"early stopping at epoch {epoch}"
-            self.end(id, Outcome.COMPLETED, "" if epoch >= record.params["epochs"] else early)
-        elif not promoted:
-            self.end(id, Outcome.STOPPED, f"at rung {epoch}")
-        elif self.out_of_time():
-            self.end(id, Outcome.INTERRUPTED, "budget.hours is used up")
+        else:
+            self._decide(record, done)
         return id in self.running
+
+    def _decide(self, record: TrialRecord, done: EpochDone) -> None:
+        """End a trial after its newest epoch, unless it continues."""
+        promoted = self.scheduler.should_continue(record.id, done.epoch, done.metrics[self.config.metric])
+        if done.finished:
+            early = done.epoch < record.params["epochs"]
+            self.end(record.id, Outcome.COMPLETED, f"early stopping at epoch {done.epoch}" if early else "")
+        elif not promoted:
+            self.end(record.id, Outcome.STOPPED, f"at rung {done.epoch}")
+        elif self.out_of_time():
+            self.end(record.id, Outcome.INTERRUPTED, "budget.hours is used up")
+
+    def _report_problem(self, record: TrialRecord, done: EpochDone) -> str | None:
+        """Why a report cannot be taken, or None."""
+        if not isinstance(done.epoch, int) or isinstance(done.epoch, bool) or done.epoch < 1:
+            return f"it reported {done.epoch!r} as the number of an epoch, not 1 or more"
+        if self.config.metric not in {*done.metrics, *record.last}:
+            reported = ", ".join(sorted(done.metrics)) or "nothing"
+            return f"it did not report {self.config.metric}, the objective, but {reported}"
+        return None
+
+    def _diverged(self, record: TrialRecord, done: EpochDone) -> str | None:
+        before = [record.epochs[epoch] for epoch in sorted(record.epochs) if epoch < done.epoch]
+        return self._divergence(record, [*before, done.metrics])
 
     def fail(self, id: str, error: str) -> None:
         """A trial's code raised, or its worker died too often. The whole error goes to a file."""

@@ -65,7 +65,8 @@ class Slots:
         """Begin with the nodes that are there.
 
         Args:
-            shares: by model.
+            shares: what a trial is given, by model.
+            nodes: the machines.
             limit: the most trials at a time, whatever fits.
             elastic: let trials up to the limit wait for nodes that are not there yet, so that an autoscaler sees them.
         """
@@ -154,6 +155,8 @@ def plan(
     """How many trials run at a time and with what, or what no node can ever meet.
 
     Args:
+        spec: the search.
+        nodes: the machines that are there.
         measure: by model, the part of the smallest GPU's memory that its largest trial takes, 0..1; called only
             where it matters.
         coming: nodes that an autoscaler may add.

@@ -16,12 +16,14 @@ class View:
     """A study, as it is now, of which other trials are shown than it has."""
 
     def __init__(self, study: optuna.Study):
+        """Look at a study."""
         self._study = study
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
 
     def get_trials(self, deepcopy: bool = True, states: Sequence[TrialState] | None = None) -> list[FrozenTrial]:
+        """The trials that are shown, those with one of these states where some are named."""
         return self._get_trials(deepcopy, states)
 
     def _get_trials(self, deepcopy: bool = True, states: Any = None, use_cache: bool = False) -> list[FrozenTrial]:

@@ -17,6 +17,9 @@ def describe(spec: Spec, source: DataSource, data: ImageData, resources: str) ->
     """The objective, the space, the rungs, the data set and how the figures come about.
 
     Args:
+        spec: the search.
+        source: its data set.
+        data: the images.
         resources: what the search runs on, in words.
     """
     return {

@@ -47,6 +47,9 @@ class Tracker:
         """Begin to send.
 
         Args:
+            journal: the search's file of events.
+            uri: the address of MLflow's record.
+            experiment: the name of MLflow's.
             tags: of the parent run and of every trial's; `search.id`, `data` and `data.fingerprint` among them.
             first_metric: the one that MLflow's comparison shows unasked: it takes the first that was logged.
             artifacts: files of the parent run, there from the start.
@@ -78,10 +81,11 @@ class Tracker:
         """Whether the journal holds events that were not sent."""
         return self.left > 0
 
-    def close(self, patience: float, waiting: Callable[[int], None] = lambda left: None) -> bool:
+    def close(self, patience_s: float, waiting: Callable[[int], None] | None = None) -> bool:
         """Send what is left; give up when nothing got through for so many seconds.
 
         Args:
+            patience_s: the seconds.
             waiting: called several times a second with the number of events that are left.
 
         Returns:
@@ -90,8 +94,9 @@ class Tracker:
         self._last_answer = time.monotonic()
         self._closing.set()
         try:
-            while self._thread.is_alive() and time.monotonic() - self._last_answer < patience:
-                waiting(self.left)
+            while self._thread.is_alive() and time.monotonic() - self._last_answer < patience_s:
+                if waiting is not None:
+                    waiting(self.left)
                 self._thread.join(0.25)
         finally:
             self._abandoned.set()

@@ -84,6 +84,11 @@ class DataSource:
 
 @lru_cache(maxsize=4)
 def load(name: str, root: str, options: tuple[tuple[str, Any], ...]) -> ImageData:
+    """The images of a data set, kept in this process's memory.
+
+    Raises:
+        DataError: they cannot be had or read.
+    """
     return named_dataset.load(name, Path(root), dict(options))
 
 

@@ -11,6 +11,7 @@ class StateFile:
     """A file that the next worker of the trial finds too: on this machine's disk, or one that all share."""
 
     def __init__(self, path: str):
+        """Refer to the file."""
         self._path = Path(path)
 
     def __str__(self) -> str:
@@ -33,7 +34,12 @@ class StoredState:
     """An object that workers on all machines reach."""
 
     def __init__(self, storage: str, name: str):
-        """Args: storage: its address; name: of the object in it."""
+        """Refer to the object.
+
+        Args:
+            storage: the address of the object store.
+            name: the object's in it.
+        """
         self._storage, self._name = Storage(storage), name
 
     def __str__(self) -> str:
