@@ -1,6 +1,7 @@
 """What every sampler must do, by being in the list, and what those that learn must learn."""
 
 import math
+import re
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +9,10 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
-from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
 
 from contract.outcomes import Outcome
-from search.journal.records import TrialRecord
 from search.spec.loader import parse
 from search.spec.sampler_rules import NAMES
 from search.spec.space import Space
@@ -21,6 +20,7 @@ from search.spec.spec import Spec
 from search.study import samplers, views
 from search.study.samplers import FROM_THE_MIDDLE
 from search.study.study import StudySearcher
+from search.testing import Curve, check_configuration, check_sampler, drive, made_spec, mixed_outcomes, tell
 
 RANGES = {
     "lr": {"loguniform": [1e-4, 0.1]},
@@ -55,107 +55,49 @@ def _light(monkeypatch: pytest.MonkeyPatch):
     torch.set_num_threads(threads)
 
 
-Trial = tuple[list[float], Outcome]
-"""What training a configuration gives: a value an epoch, and how it ends."""
-
-
 def made(space: dict, sampler: str, seed: int, trials: int) -> Spec:
-    content = {
-        "name": "made",
-        "data": "digits",
-        "space": space,
-        "sampler": {"name": sampler, "seed": seed},
-        "budget": {"trials": trials},
-    }
-    spec, problems = parse(content, "made.yaml", {})
-    assert not problems
-    return spec
+    return made_spec(sampler, space, seed=seed, trials=trials)
 
 
-def tell(searcher: StudySearcher, number: int, trial: Trial) -> None:
-    values, outcome = trial
-    for epoch, value in enumerate(values, 1):
-        searcher.report(number, epoch, value)
-    epochs = {epoch: {"val_accuracy": value} for epoch, value in enumerate(values, 1)}
-    searcher.tell(TrialRecord(str(number), number, "search", {}, 0.0, epochs, outcome))
-
-
-def search(
-    spec: Spec, path: Path, train: Callable[[dict], Trial], *, at_a_time: int = 1, resumed: bool = False
-) -> tuple[list[dict], list[float]]:
-    """Every configuration of a search in turn, and its last value; `resumed`: a new driver for each trial."""
-    path.unlink(missing_ok=True)
-    searcher = StudySearcher(spec, path)
-    tried, values = [], []
-    while len(tried) <= spec.trials:
-        asked = [a for _ in range(at_a_time) if (a := searcher.ask()) is not None]
-        if not asked:
-            return tried, values
-        for number, params in asked:
-            trial = train(params)
-            tell(searcher, number, trial)
-            tried.append(params)
-            values.append(trial[0][-1])
-        if resumed:
-            searcher = StudySearcher(spec, path)
-    raise AssertionError("the search does not end")
-
-
-def hill(params: dict) -> Trial:
+def hill(params: dict) -> Curve:
     """Best, at 0, in the middle of some corner."""
     return [-((params["lr"] - 0.3) ** 2) - (params.get("weight_decay", 0.7) - 0.7) ** 2], Outcome.COMPLETED
-
-
-def mixed(params: dict) -> Trial:
-    """A search as it is: some trials complete, some stop early, diverge or fail."""
-    kind = len(repr(sorted(params.items()))) % 7  # as good as random, but the same for the same configuration
-    if kind == 0:
-        return [0.1, math.nan], Outcome.DIVERGED
-    if kind == 1:
-        return [0.1], Outcome.FAILED
-    last = 1 / (1 + abs(math.log10(params.get("lr", 0.01)) + 2)) + params["decay_interval"] / 100
-    return ([last / 2, last], Outcome.COMPLETED) if kind % 2 else ([last / 2], Outcome.STOPPED)
 
 
 # All samplers
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_proposal_lies_inside_the_space(name, tmp_path):
-    spec = made(SPACES.get(name, CONDITIONAL), name, 0, 16)
-    tried, _ = search(spec, tmp_path / "study.log", mixed, at_a_time=2)
-    assert len(tried) == spec.trials
-    for params in tried:
-        expected = set(spec.space.constants)
-        for parameter in spec.space.parameters:
-            if all(params.get(key) in allowed for key, allowed in parameter.when.items()):
-                expected.add(parameter.key)
-                value, d = params[parameter.key], parameter.distribution
-                if isinstance(d, CategoricalDistribution):
-                    assert value in d.choices
-                else:
-                    assert type(value) is type(d.low)
-                    assert d.low <= value <= d.high
-        assert set(params) == expected
+def test_a_sampler_keeps_to_the_space_and_to_its_seed(name, tmp_path):
+    check_sampler(name, SPACES.get(name, CONDITIONAL), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({}, "lr is missing"),
+        ({"lr": 0.5}, "lr is 0.5, not in"),
+        ({"lr": 1}, "lr is 1, not a value of kind float"),
+        ({"lr": 0.01, "momentum": 0.9}, "keys that do not belong there: {'momentum'}"),
+    ],
+)
+def test_the_check_of_a_configuration_can_fail(params, message):
+    space = {"lr": {"loguniform": [1e-4, 0.1]}, "optimizer": "adam"}
+    spec = made(space, "random", 0, 1)
+    with pytest.raises(AssertionError, match=re.escape(message)):
+        check_configuration(spec, spec.space.constants | params)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "when" in str(SPACES.get(name, CONDITIONAL))])
 def test_a_conditional_key_is_sometimes_there_and_sometimes_not(name, tmp_path):
-    tried, _ = search(made(SPACES.get(name, CONDITIONAL), name, 0, 12), tmp_path / "study.log", mixed)
+    tried, _ = drive(made(SPACES.get(name, CONDITIONAL), name, 0, 12), tmp_path / "study.log", mixed_outcomes)
     assert {"momentum" in params for params in tried} == {True, False}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_same_seed_proposes_the_same_whether_or_not_the_search_is_resumed(name, tmp_path):
-    spec = made(SPACES.get(name, CONDITIONAL), name, 3, 14)
-    uninterrupted, _ = search(spec, tmp_path / "one.log", mixed)
-    assert search(spec, tmp_path / "two.log", mixed, resumed=True)[0] == uninterrupted
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "grid"])
 def test_another_seed_proposes_others(name, tmp_path):
     one, other = (
-        search(made(SPACES.get(name, CONDITIONAL), name, seed, 4), tmp_path / f"{seed}.log", mixed)[0]
+        drive(made(SPACES.get(name, CONDITIONAL), name, seed, 4), tmp_path / f"{seed}.log", mixed_outcomes)[0]
         for seed in (0, 1)
     )
     if name in FROM_THE_MIDDLE:
@@ -172,7 +114,7 @@ def test_the_first_trial_is_the_middle_of_the_space_at_every_point_of_its_grid(n
         "decay_interval": {"int": [2, 10]},
         "momentum": {"uniform": [0.8, 0.9], "when": {"optimizer": "sgd"}},
     }
-    first, second, third, fourth = search(made(space, name, 0, 4), tmp_path / "study.log", mixed)[0]
+    first, second, third, fourth = drive(made(space, name, 0, 4), tmp_path / "study.log", mixed_outcomes)[0]
     middle = {"lr": pytest.approx(1e-3), "batch_size": 64, "decay_interval": 6}
     assert {key: first[key] for key in middle} == {key: second[key] for key in middle} == middle
     assert (first["optimizer"], second["optimizer"], second["momentum"]) == ("adam", "sgd", pytest.approx(0.85))
@@ -183,7 +125,7 @@ def test_neighbouring_seeds_and_trials_have_nothing_in_common(tmp_path):
     tried = [
         params["lr"]
         for seed in range(4)
-        for params in search(made(SQUARE, "random", seed, 8), tmp_path / f"{seed}.log", hill)[0]
+        for params in drive(made(SQUARE, "random", seed, 8), tmp_path / f"{seed}.log", hill)[0]
     ]
     assert len(set(tried)) == len(tried)
 
@@ -204,8 +146,8 @@ def test_a_sampler_takes_the_spaces_that_it_does_not_refuse(name):
 # Samplers that learn
 
 
-def best(name: str, seed: int, trials: int, path: Path, train: Callable[[dict], Trial]) -> float:
-    return max(search(made(SQUARE, name, seed, trials), path, train)[1])
+def best(name: str, seed: int, trials: int, path: Path, train: Callable[[dict], Curve]) -> float:
+    return max(drive(made(SQUARE, name, seed, trials), path, train)[1])
 
 
 @pytest.mark.parametrize(
@@ -241,7 +183,7 @@ def test_a_region_where_trials_diverge_is_left(name, trials, seeds, tmp_path):
         )
 
     for seed in range(seeds):
-        tried, _ = search(made(SQUARE, name, seed, trials), tmp_path / "study.log", cliff)
+        tried, _ = drive(made(SQUARE, name, seed, trials), tmp_path / "study.log", cliff)
         later = tried[-trials // 3 :]
         assert sum(params["lr"] > 0.5 for params in later) / len(later) < 0.3, seed
 
