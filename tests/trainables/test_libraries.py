@@ -158,7 +158,7 @@ def test_weights_from_a_file_are_taken_with_the_last_layer_for_as_many_classes(n
 
 
 @pytest.mark.parametrize("name", list(HEADS))
-def test_for_other_classes_the_last_layer_begins_anew(name, saved):
+def test_for_other_classes_the_last_layer_begins_with_fresh_weights(name, saved):
     path = saved(name)
     model = build(name, num_classes=5, weights=str(path))
     odd = differing(model, read(path))
@@ -371,7 +371,7 @@ def test_a_damaged_download_is_refused_by_name(content, saved, tmp_path):
         build(name, weights="imagenet")
 
 
-def test_what_timm_fails_with_is_told_in_a_line(monkeypatch):
+def test_an_error_of_timm_is_one_line(monkeypatch):
     import timm
 
     def fail(*_, **__):
@@ -431,7 +431,7 @@ def test_a_frozen_network_computes_what_it_does_unfrozen(frozen):
     assert torch.allclose(plain(images), state.model.eval()(images), atol=1e-5)
 
 
-def test_a_frozen_run_can_be_gone_on_with(frozen, tmp_path):
+def test_a_frozen_run_can_be_continued(frozen, tmp_path):
     config, state = frozen
     train_a_little(config, state)
     state.save(tmp_path / "state.pt")

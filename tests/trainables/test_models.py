@@ -257,7 +257,7 @@ def test_vgg_begins_as_published(classifier):
         ("he", lambda n_in, n_out: math.sqrt(2 / n_in)),
     ],
 )
-def test_a_perceptron_begins_as_it_is_told(initialisation, std, convolution):
+def test_a_perceptron_begins_as_its_option_says(initialisation, std, convolution):
     model = build("mlp", (1, 16, 16), depth=2, taper=0.5, initialisation=initialisation, convolution=convolution)
     for layer in of_kind(model, nn.Linear):
         assert_normal(layer.weight, std(layer.in_features, layer.out_features))
