@@ -8,6 +8,7 @@ import pytest
 import torch
 from made_data import made_split, weights
 
+from contract.files import NEW
 from trainables import checkpoint_file
 from trainables.checkpoint_file import DamagedCheckpoint
 from trainables.config import TrainConfig
@@ -135,7 +136,7 @@ def test_what_is_removed_leaves_nothing(tmp_path: Path):
     path = tmp_path / "state"
     for content in (b"one", b"two"):
         checkpoint_file.write(path, content)
-    (tmp_path / "state.new").write_bytes(b"half of one")  # of a writer that was killed
+    (tmp_path / f"state.4711{NEW}").write_bytes(b"half of one")  # left by a writer that was killed
     checkpoint_file.keep_newest(path)
     assert list(tmp_path.iterdir()) == [path]
     assert checkpoint_file.read(path) == b"two"

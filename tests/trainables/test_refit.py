@@ -86,7 +86,7 @@ def test_of_a_deeper_model_the_last_layer_alone_is_fitted_in_evaluation_mode(bia
 def test_many_batches_give_what_one_does(monkeypatch):
     given, heads = loader(), []
     for pixels in (16 * 1000, 16 * 7):
-        monkeypatch.setattr("trainables.loader.EVALUATION_PIXELS", pixels)
+        monkeypatch.setattr("trainables.loader.EVALUATION_BATCH_PIXELS", pixels)
         model = nn.Sequential(nn.Flatten(), nn.Linear(16, 5))
         refit_last_layer(model, given)
         heads.append(weights(model))

@@ -14,7 +14,11 @@ from trainables.module_folder import UnknownName
 
 
 def check(classifier: str) -> None:
-    """Raises: UnknownName: torchvision has no such classifier."""
+    """Refuse a name that torchvision does not have.
+
+    Raises:
+        UnknownName: torchvision has no such classifier.
+    """
     known = zoo.list_models(module=zoo)
     if classifier not in known:
         raise UnknownName(
@@ -30,14 +34,17 @@ def build(
     weights: str = pretrained.NONE,
     frozen: bool = False,
 ) -> nn.Module:
-    """The network with a last layer for so many classes, and a first one for grey images where need be.
+    """Build a classifier with a last layer for so many classes, and a first one for the channels of the images.
 
     Args:
+        classifier: its name in the library.
+        input_shape: (channels, height, width).
+        num_classes: outputs of the network.
         weights: none (random), imagenet (downloaded), or a file with a state dict.
-        frozen: train the last layer alone.
+        frozen: whether the last layer alone is trained.
 
     Raises:
-        ModelError: the weights cannot be had, or do not fit; random ones would be frozen.
+        ModelError: the weights are not there or do not fit, or random ones would be frozen.
     """
     pretrained.check_options(weights, frozen)
     model = zoo.get_model(classifier, weights=None, **_arguments(classifier, input_shape))
@@ -54,7 +61,7 @@ def build(
 
 
 def _arguments(classifier: str, input_shape: tuple[int, int, int]) -> dict[str, object]:
-    """What some of the builders need: no second output in training, the size of the images."""
+    """Return what some of the builders need: no second output in training, or the size of the images."""
     if classifier in ("googlenet", "inception_v3"):
         return {"aux_logits": False, "init_weights": True}
     return {"image_size": input_shape[1]} if classifier.startswith("vit_") else {}
@@ -68,7 +75,7 @@ def _downloaded(classifier: str) -> dict:
     try:
         return dict(entry.get_state_dict(progress=False, check_hash=True, weights_only=True))
     except (URLError, OSError) as error:
-        raise pretrained.not_downloaded(f"torchvision/{classifier}", error) from error
+        raise pretrained.download_error(f"torchvision/{classifier}", error) from error
     except Exception as error:  # a damaged file can raise nearly anything
         place = Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
         raise ModelError(f"weights: what was downloaded of {classifier} is damaged: remove {place}") from error

@@ -1,11 +1,11 @@
-"""A shallow residual network for 32 x 32 images: one basic block a stage. 4,903,242 parameters on CIFAR-10."""
+"""A shallow residual network for 32 x 32 images: one basic block in each stage. 4,903,242 parameters on CIFAR-10."""
 
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 
 def build(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """Conv 64@3x3, batch norm, max pool 3x3 stride 2, four stages of 64 to 512 channels, average pool, linear.
+    """Build conv 64@3x3, batch norm, max pool 3x3 stride 2, four stages of 64 to 512 channels, average pool, linear.
 
     The stages are those of He et al. 2016, each but the first at half the resolution of the one before.
     """
