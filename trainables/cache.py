@@ -20,6 +20,8 @@ import numpy as np
 
 from trainables.image_data import ImageData
 
+CACHE_VARIABLE = "SEARCH_CACHE_DIR"
+"""Environment variable: the folder of all entries."""
 FORMAT_VERSION = 2
 """Part of the key: raise it when decoded arrays would differ from those of an earlier version."""
 META = "meta.json"
@@ -48,9 +50,9 @@ class Decoded:
 
 
 def cache_dir() -> Path:
-    """Return the folder of all entries: `SEARCH_CACHE_DIR`, or one in the user's cache."""
+    """Return the folder of all entries: SEARCH_CACHE_DIR, or one in the user's cache."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hyperparameter-search"
-    return Path(os.environ.get("SEARCH_CACHE_DIR", default))
+    return Path(os.environ.get(CACHE_VARIABLE, default))
 
 
 def cached(name: str, sources: Sequence[Path], decode: Callable[[], Decoded], *, options: str = "") -> ImageData:

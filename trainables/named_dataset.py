@@ -43,13 +43,13 @@ def load(name: str, root: Path, options: Mapping[str, Any]) -> ImageData:
         raise
     except Exception as error:  # own code can raise anything
         raise DataError(f"{name} failed: {own_code.describe_error(error)}") from error
-    if text := _problem(data):
+    if text := problem(data):
         raise DataError(f"{name} {text}")
     return data
 
 
-def _problem(data: Any) -> str | None:
-    """Say why what own code returned is no data set; None if it is one."""
+def problem(data: Any) -> str | None:
+    """Say why what a `load` returned is no data set, in words that follow its name; None if it is one."""
     if not isinstance(data, ImageData):
         return f"returned {type(data).__name__}, not a trainables.image_data.ImageData"
     for part in ("train", "test", "validation"):

@@ -1,6 +1,5 @@
 """Any classifier of timm: `model: timm/convnext_tiny`."""
 
-import sys
 from typing import Any
 
 from torch import nn
@@ -9,6 +8,7 @@ from contract.formatting import first_line, nearest
 from trainables import pretrained
 from trainables.errors import ModelError
 from trainables.module_folder import UnknownName
+from trainables.torch_private import fit_timm_weights
 
 
 def check(classifier: str) -> None:
@@ -63,18 +63,12 @@ def build(
         raise ModelError(f"timm/{classifier} cannot be built for images of {shape} ({first_line(error)})") from error
     heads = _heads(model)
     if weights not in (pretrained.NONE, pretrained.IMAGENET):
-        pretrained.load_weights(model, _fitted(pretrained.read_weights(weights), model), heads, weights)
+        pretrained.load_weights(model, fit_timm_weights(pretrained.read_weights(weights), model), heads, weights)
     return pretrained.Frozen(model, heads) if frozen else model
 
 
-def _fitted(weights: dict, model: Any) -> dict:
-    """Weights in the form of this model: position embeddings of transformers for another size of images, say."""
-    fit = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    return fit(weights, model) if fit else weights
-
-
 def _heads(model: Any) -> tuple[str, ...]:
-    """The names of the last layers: distilled networks have two."""
+    """Name the last layers: distilled networks have two."""
     found = model.get_classifier()
     last = found if isinstance(found, tuple) else (found,)
     return tuple(name for name, module in model.named_modules() if any(module is one for one in last))

@@ -47,10 +47,8 @@ def build(
         ModelError: the weights are not there or do not fit, or random ones would be frozen.
     """
     pretrained.check_options(weights, frozen)
-    model = zoo.get_model(classifier, weights=None, **_arguments(classifier, input_shape))
-    if hasattr(model, "transform_input"):
-        # torchvision's weights of these were trained on images normalised in another way.
-        model.transform_input = weights == pretrained.IMAGENET
+    arguments = _arguments(classifier, input_shape, imagenet=weights == pretrained.IMAGENET)
+    model: nn.Module = zoo.get_model(classifier, weights=None, **arguments)
     head = pretrained.replace_head(model, num_classes)
     pretrained.set_channels(model, input_shape[0])
     if weights == pretrained.IMAGENET:
@@ -60,14 +58,15 @@ def build(
     return pretrained.Frozen(model, (head,)) if frozen else model
 
 
-def _arguments(classifier: str, input_shape: tuple[int, int, int]) -> dict[str, object]:
+def _arguments(classifier: str, input_shape: tuple[int, int, int], *, imagenet: bool) -> dict[str, object]:
     """Return what some of the builders need: no second output in training, or the size of the images."""
     if classifier in ("googlenet", "inception_v3"):
-        return {"aux_logits": False, "init_weights": True}
+        # torchvision's weights of these were trained on images that were normalised in another way.
+        return {"aux_logits": False, "init_weights": True, "transform_input": imagenet}
     return {"image_size": input_shape[1]} if classifier.startswith("vit_") else {}
 
 
-def _downloaded(classifier: str) -> dict:
+def _downloaded(classifier: str) -> dict[str, torch.Tensor]:
     try:
         entry = zoo.get_model_weights(classifier).DEFAULT
     except (AttributeError, ValueError) as error:
