@@ -79,7 +79,7 @@ class Loader:
         images, labels = _on_device(self.split.data, "train", self.device)
         order = torch.randperm(self.n_train, generator=self._generator(ORDER, epoch)).to(self.device)
         generator, n_variants = self._generator(AUGMENTATION, epoch), variants(self.config)
-        for drawn in order.split(self.config.batch_size)[: len(self)]:
+        for drawn in torch.split(order, self.config.batch_size)[: len(self)]:
             picked = self._train.index_select(0, drawn // n_variants)
             # index_select copies image by image, indexing by a tensor byte by byte: that takes a CPU 20 times as long.
             batch = images.index_select(0, picked)
@@ -101,7 +101,7 @@ class Loader:
 
     def _in_order(self, part: str, indices: np.ndarray) -> Iterator[Batch]:
         images, labels = _on_device(self.split.data, part, self.device)
-        for picked in torch.from_numpy(indices).to(self.device).split(self.evaluation_batch):
+        for picked in torch.split(torch.from_numpy(indices).to(self.device), self.evaluation_batch):
             yield self._normalized(images.index_select(0, picked)), labels.index_select(0, picked)
 
     def _normalized(self, images: torch.Tensor) -> torch.Tensor:

@@ -49,7 +49,7 @@ def check_gradients(model: nn.Module, shape: Shape) -> None:
     """Check that a finite gradient other than 0 reaches every parameter that is trained."""
     with _seeded(1):
         model.train().zero_grad()
-        F.cross_entropy(model(torch.randn(3, *shape)), torch.arange(3)).backward()
+        torch.autograd.backward(F.cross_entropy(model(torch.randn(3, *shape)), torch.arange(3)))
     trained = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
     without = [name for name, gradient in trained.items() if gradient is None or not gradient.any()]
     assert not without, f"no gradient reaches {', '.join(without)}"

@@ -19,7 +19,8 @@ def loader(name: str) -> Callable[..., ImageData]:
     """
     if own_code.is_dotted(name):
         return own_code.function(name, "load", 1)
-    return module_folder.module(trainables.datasets, name).load
+    found: Callable[..., ImageData] = module_folder.module(trainables.datasets, name).load
+    return found
 
 
 def load(name: str, root: Path, options: Mapping[str, Any]) -> ImageData:

@@ -61,8 +61,8 @@ def function(path: str, default: str, positional: int) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         raise UnknownName(f"{module_name} cannot be imported from {_folder}: {describe_error(error)}") from error
-    found = getattr(module, attribute, None)
-    if not callable(found):
+    found: Callable[..., Any] | None = getattr(module, attribute, None)
+    if found is None or not callable(found):
         raise UnknownName(f"{module_name} has no function {attribute!r}{nearest(attribute, dir(module))}")
     try:
         parameters = list(inspect.signature(found).parameters.values())

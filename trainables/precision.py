@@ -15,4 +15,4 @@ def autocast_for(config: TrainConfig, device: torch.device) -> torch.autocast:
 
 @cache
 def _gpu_has_bfloat16() -> bool:
-    return torch.cuda.is_bf16_supported()
+    return bool(torch.cuda.is_bf16_supported())

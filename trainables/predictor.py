@@ -29,4 +29,6 @@ class Predictor(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Resize and normalise the images, apply the network, and take the softmax of its scores."""
-        return self.model(prepared(images.permute(0, 2, 3, 1), self.offset, self.scale, self.resize)).softmax(1)
+        inputs = prepared(images.permute(0, 2, 3, 1), self.offset, self.scale, self.resize)
+        scores: torch.Tensor = self.model(inputs)
+        return scores.softmax(1)

@@ -64,7 +64,9 @@ def read_weights(path: str) -> dict[str, torch.Tensor]:
 
 def replace_head(model: nn.Module, num_classes: int) -> str:
     """Give a classifier a new last layer, linear or a convolution, for so many classes; return the layer's name."""
-    layers = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    layers: list[tuple[str, nn.Linear | nn.Conv2d]] = [
+        (name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
+    ]
     name, old = layers[-1]
     if isinstance(old, nn.Linear):
         new: nn.Module = nn.Linear(old.in_features, num_classes, bias=old.bias is not None)
@@ -145,7 +147,8 @@ class Frozen(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the network."""
-        return self.model(x)
+        output: torch.Tensor = self.model(x)
+        return output
 
     def train(self, mode: bool = True) -> "Frozen":
         """Put the head, and nothing else, into training mode or out of it."""

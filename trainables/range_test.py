@@ -35,7 +35,8 @@ class RangeTest:
         steps = np.arange(len(self.losses))
         sigma = max(1.0, len(steps) / WIDTHS_PER_TEST)
         kernel = np.exp(-((steps[:, None] - steps) ** 2) / (2 * sigma**2))
-        return kernel @ self.losses / kernel.sum(1)
+        smoothed: np.ndarray = kernel @ self.losses / kernel.sum(1)
+        return smoothed
 
     @property
     def lowest(self) -> float:

@@ -118,4 +118,5 @@ def read(path: Path, device: torch.device) -> dict[str, Any]:
     Raises:
         DamagedCheckpoint: the file is not as it was saved.
     """
-    return torch.load(io.BytesIO(checkpoint_file.read(path)), map_location=device, weights_only=True)
+    content: dict[str, Any] = torch.load(io.BytesIO(checkpoint_file.read(path)), map_location=device, weights_only=True)
+    return content

@@ -75,7 +75,7 @@ def train_step(
             loss = training_loss(config, logits, targets)
         if len(part) < len(images):
             loss = loss * (len(part) / len(images))
-        loss.backward()
+        torch.autograd.backward(loss)
         losses.append(loss.detach())
         correct.append((logits.detach().argmax(1) == targets).sum())
     if config.clip_norm:

@@ -125,7 +125,7 @@ def test_whenever_writing_is_cut_off_a_whole_generation_is_there(tmp_path: Path,
         monkeypatch.setattr("builtins.open", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     else:
         monkeypatch.setattr(Path, "replace", replace)
-    with pytest.raises(OSError, match="cut off|full"):
+    with pytest.raises(OSError, match=r"cut off|full"):
         checkpoint_file.write(path, b"three")
     monkeypatch.undo()
     assert checkpoint_file.read(checkpoint_file.generations(path)[0]) == b"two"

@@ -241,7 +241,7 @@ class Wicked:
 def test_a_file_of_weights_cannot_run_code(library, tmp_path):
     name = next(name for name in SMALL if name.startswith(library))
     torch.save({"state_dict": Wicked(tmp_path / "was here")}, tmp_path / "wicked.pt")
-    with pytest.raises(ModelError, match="wicked.pt"):
+    with pytest.raises(ModelError, match=r"wicked\.pt"):
         build(name, weights=str(tmp_path / "wicked.pt"))
     assert not (tmp_path / "was here").exists()
 
@@ -250,7 +250,7 @@ def test_a_file_of_weights_cannot_run_code(library, tmp_path):
 @pytest.mark.parametrize("path", ["no/such/file.pt", "imagnet", "tests", ""])
 def test_a_file_that_is_not_there_is_refused_with_what_is_possible(library, path):
     name = next(name for name in SMALL if name.startswith(library))
-    with pytest.raises(ModelError, match="^weights") as error:
+    with pytest.raises(ModelError, match=r"^weights") as error:
         build(name, weights=path)
     assert all(word in str(error.value) for word in (path, "imagenet", "none"))
 
@@ -354,7 +354,7 @@ def test_a_network_with_torchvisions_weights_computes_what_torchvisions_own_does
 @offline
 @pytest.mark.parametrize("name", ["torchvision/resnet18", "resnet18", "timm/resnet18", "timm/mobilenetv3_small_050"])
 def test_imagenet_weights_without_a_network_are_refused_with_a_remedy(name):
-    with pytest.raises(ModelError, match="^weights") as error:
+    with pytest.raises(ModelError, match=r"^weights") as error:
         build(name, weights="imagenet")
     assert name.rpartition("/")[2] in str(error.value)
     assert all(word in str(error.value) for word in ("downloaded", "weights: PATH", "none"))
@@ -448,7 +448,7 @@ def test_a_frozen_run_can_be_continued(frozen, tmp_path):
 @libraries
 def test_random_weights_are_not_frozen(library):
     name = next(name for name in SMALL if name.startswith(library))
-    with pytest.raises(ModelError, match="^frozen needs weights: imagenet or a file"):
+    with pytest.raises(ModelError, match=r"^frozen needs weights: imagenet or a file"):
         build(name, frozen=True)
 
 

@@ -1,5 +1,6 @@
 """The published networks are what their publications say, and each option does what it says."""
 
+import itertools
 import math
 
 import pytest
@@ -157,7 +158,7 @@ def test_a_multilayer_perceptron_has_the_parameters_of_its_layers(shape, options
     bias, filters = options.get("bias", True), options.get("convolution", 0)
     expected = conv(channels, filters, 5, bias) if filters else 0
     units = [(filters or channels) * rows * columns, *hidden, 10]
-    expected += sum(linear(n_in, n_out, bias) for n_in, n_out in zip(units, units[1:], strict=False))
+    expected += sum(linear(n_in, n_out, bias) for n_in, n_out in itertools.pairwise(units))
     assert parameters(build("mlp", shape, **options)) == expected
 
 

@@ -187,7 +187,7 @@ def test_the_seconds_of_the_last_epoch_are_those_of_the_refit_too(monkeypatch):
         refit_last_layer(*arguments)
 
     monkeypatch.setattr(trainables.training, "refit_last_layer", slow)
-    *earlier, last = train(CONFIG, Loader(PARTS, CONFIG, CPU), fresh(CONFIG))
+    *_, last = train(CONFIG, Loader(PARTS, CONFIG, CPU), fresh(CONFIG))
     assert last.epoch_seconds > 0.3
     assert last.images_per_second > 72 / 0.3
 

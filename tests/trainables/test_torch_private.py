@@ -6,20 +6,20 @@ import pytest
 import torch
 from torch import nn
 
-from trainables import torch_private
 from trainables.models import mlp
-from trainables.torch_private import fit_timm_weights, residual_network
 
 
 def test_timm_fits_the_weights_of_a_transformer_to_another_size_of_images():
     import timm
+
+    from trainables.torch_private import TIMM_FILTER, fit_timm_weights
 
     changed = (
         "timm no longer fits weights by checkpoint_filter_fn in the module of a model: "
         "weights of a transformer for another size of images are refused (trainables/torch_private.py)"
     )
     small, large = (timm.create_model("vit_tiny_patch16_224", img_size=size, num_classes=3) for size in (32, 64))
-    assert hasattr(sys.modules[type(large).__module__], torch_private.TIMM_FILTER), changed
+    assert hasattr(sys.modules[type(large).__module__], TIMM_FILTER), changed
     assert small.pos_embed.shape != large.pos_embed.shape
     fitted = fit_timm_weights(small.state_dict(), large)
     assert fitted["pos_embed"].shape == large.pos_embed.shape, changed
@@ -27,13 +27,18 @@ def test_timm_fits_the_weights_of_a_transformer_to_another_size_of_images():
 
 
 def test_weights_of_a_model_without_such_a_function_are_left_as_they_are():
+    from trainables.torch_private import fit_timm_weights
+
     weights = {"weight": torch.zeros(2, 2)}
     assert fit_timm_weights(weights, nn.Linear(2, 2)) is weights
 
 
 def test_torchvision_builds_residual_networks_of_basic_blocks():
     changed = "torchvision no longer has resnet.BasicBlock: resnet9 cannot be built (trainables/torch_private.py)"
-    from torchvision.models import resnet18
+    from torchvision.models import resnet, resnet18
+
+    assert hasattr(resnet, "BasicBlock"), changed
+    from trainables.torch_private import residual_network
 
     model = residual_network([2, 2, 2, 2], 7)
     shapes = {name: value.shape for name, value in model.state_dict().items()}

@@ -10,7 +10,7 @@ def build(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
 
     The stages are those of He et al. 2016, each but the first at half the resolution of the one before.
     """
-    model = residual_network([1, 1, 1, 1], num_classes)
+    model: nn.Module = residual_network([1, 1, 1, 1], num_classes)
     model.conv1 = nn.Conv2d(input_shape[0], 64, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     return model
