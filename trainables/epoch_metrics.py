@@ -27,4 +27,4 @@ class EpochMetrics:
 
 
 OBJECTIVES = tuple(f.name for f in fields(EpochMetrics) if natural_mode(f.name))
-"""The metrics that say by their names which way they are better: what a search can optimise unasked."""
+"""The metrics whose names say which way is better: a search can optimise them without being given a mode."""

@@ -22,21 +22,21 @@ class ImageData:
     train_images: np.ndarray
     """Images that are trained on: uint8 [N, H, W, C]."""
     train_labels: np.ndarray
-    """Their labels, which are indices into `classes`: int64 [N]."""
+    """Labels of the training images, indices into `classes`: int64 [N]."""
     test_images: np.ndarray
     """Images of the test set: uint8 [M, H, W, C]."""
     test_labels: np.ndarray
-    """Their labels: int64 [M]."""
+    """Labels of the test images: int64 [M]."""
     mean: tuple[float, ...]
     """Mean of each channel over the training images, whose values are scaled to 0..1."""
     std: tuple[float, ...]
-    """Standard deviation of each channel over the same values."""
+    """Standard deviation of each channel over the training images, scaled likewise."""
     fingerprint: str
     """Hex digest of all pixels, labels and class names: equal for equal data, whatever files it came from."""
     validation_images: np.ndarray | None = None
     """Images of the data set's own validation set, None where it has none: uint8 [V, H, W, C]."""
     validation_labels: np.ndarray | None = None
-    """Their labels: int64 [V]."""
+    """Labels of the validation images, None where there are none: int64 [V]."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -62,7 +62,7 @@ class RangeTest:
 def lr_range(
     config: TrainConfig, loader: Loader, state: TrainState, *, low: float, high: float, steps: int
 ) -> RangeTest:
-    """Train for so many steps, lr rising from `low` to `high`; the schedule of the configuration is not followed."""
+    """Train for `steps` steps, lr rising from `low` to `high`; the schedule of the configuration is not followed."""
     state.model.train()
     lrs = np.geomspace(low, high, steps)
     losses: list[float] = []

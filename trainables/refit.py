@@ -11,7 +11,7 @@ RIDGE_FRACTION = 1e-6
 """This part of the mean of the Gram matrix's diagonal is added to the diagonal: features that are always 0 would make
 the matrix singular."""
 MIN_RIDGE = 1e-12
-"""At least so much is added."""
+"""The least that is added to the diagonal."""
 NO_LINEAR_LAYER = "refit_last_layer needs a model that ends in a linear layer"
 
 

@@ -29,7 +29,7 @@ class TrainState:
     best_value: float = math.inf
     """The lowest value so far of what early stopping watches; an accuracy counts as its negative."""
     best_epoch: int = 0
-    """The epoch of that value."""
+    """The epoch in which `best_value` was reached."""
 
     @property
     def metrics(self) -> EpochMetrics | None:

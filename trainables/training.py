@@ -124,7 +124,7 @@ def _train_epoch(config: TrainConfig, loader: Loader, state: TrainState) -> Epoc
 
 @dataclass(frozen=True)
 class _Trained:
-    """What the training batches of an epoch gave."""
+    """Results of the training batches of an epoch."""
 
     loss: float
     accuracy: float

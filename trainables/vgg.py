@@ -20,7 +20,7 @@ MIN_PIXELS = 32
 
 
 def builder(depth: int) -> Callable[..., nn.Module]:
-    """Return the `build` function of the network with so many layers."""
+    """Make the `build` function of the network with `depth` layers."""
 
     def build(
         input_shape: tuple[int, int, int], num_classes: int, *, classifier: str = "hidden", dropout: float = 0.2
