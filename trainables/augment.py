@@ -1,7 +1,7 @@
 """Augmentations of whole batches on the device, one function each, by the names of `TrainConfig.augment`.
 
-Each takes uint8 images [B, H, W, C] and returns a new tensor of the same shape. Random numbers come
-from a CPU generator, so that a GPU sees the same ones. What they do to an image is in `transforms.py`.
+Each takes uint8 images [B, H, W, C] and returns a new tensor of the same shape. Random numbers are drawn
+by a generator on the CPU, so that a GPU sees the same ones. What they do to an image is in `transforms.py`.
 """
 
 import torch
@@ -11,7 +11,7 @@ from trainables import transforms
 from trainables.config import TrainConfig, parts
 
 
-def flip(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
+def flip(images: torch.Tensor, _config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
     """Mirror each image left to right with probability one half."""
     mirrored = torch.rand(len(images), generator=generator) < 0.5
     chosen = torch.arange(len(images)) + len(images) * mirrored
@@ -33,35 +33,35 @@ def crop(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) 
 
 def rotate(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
     """Turn each image by up to `rotate_degrees`, either way."""
-    return transforms.rotate(images, _within(config.rotate_degrees, images, generator))
+    return transforms.rotate(images, _uniform(config.rotate_degrees, images, generator))
 
 
 def shift(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
     """Move each image by up to `shift_fraction` of its width and height, by fractions of a pixel too."""
-    columns = _within(config.shift_fraction * images.shape[2], images, generator)
-    rows = _within(config.shift_fraction * images.shape[1], images, generator)
+    columns = _uniform(config.shift_fraction * images.shape[2], images, generator)
+    rows = _uniform(config.shift_fraction * images.shape[1], images, generator)
     return transforms.shift(images, columns, rows)
 
 
 def scale(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
-    """Resize each image about its middle by up to `scale_range`; what is left uncovered is black."""
-    return transforms.scale(images, 1 + _within(config.scale_range, images, generator))
+    """Resize each image about its middle by up to `scale_range`; pixels that it no longer covers are black."""
+    return transforms.scale(images, 1 + _uniform(config.scale_range, images, generator))
 
 
 def gamma(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
     """Make each image darker or brighter by a power in 1 -+ `gamma_range`."""
-    return transforms.gamma(images, 1 + _within(config.gamma_range, images, generator))
+    return transforms.gamma(images, 1 + _uniform(config.gamma_range, images, generator))
 
 
 def jitter(images: torch.Tensor, config: TrainConfig, generator: torch.Generator) -> torch.Tensor:
     """Change each image's brightness, then its contrast, then its saturation, each by up to `jitter_strength`."""
     for change in (transforms.brightness, transforms.contrast, transforms.saturation):
-        images = change(images, 1 + _within(config.jitter_strength, images, generator))
+        images = change(images, 1 + _uniform(config.jitter_strength, images, generator))
     return images
 
 
-def _within(limit: float, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """One number an image, uniform in -limit..limit."""
+def _uniform(limit: float, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Draw one number for each image, uniform in -limit..limit: float [B]."""
     return (limit * (2 * torch.rand(len(images), generator=generator) - 1)).to(images.device)
 
 

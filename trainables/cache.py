@@ -1,6 +1,6 @@
 """Decode a data set once; every process then maps the same pages.
 
-Layout: `<cache>/<name>-<key>/` with an .npy file an array and meta.json, where the key covers the source
+Layout: `<cache>/<name>-<key>/` has an .npy file for each array and meta.json; the key covers the source
 files' names, sizes and times. A folder appears whole (renamed into place) or not at all, and a lock
 that the kernel drops with its process lets one of several starting workers decode while the rest wait.
 """
@@ -20,11 +20,18 @@ import numpy as np
 
 from trainables.image_data import ImageData
 
-FORMAT = 2
+CACHE_VARIABLE = "SEARCH_CACHE_DIR"
+"""Environment variable: the folder of all entries."""
+FORMAT_VERSION = 2
 """Part of the key: raise it when decoded arrays would differ from those of an earlier version."""
 META = "meta.json"
-ARRAYS = ("train_images", "train_labels", "test_images", "test_labels", "validation_images", "validation_labels")
-"""The last two only of a data set that has them."""
+"""Name of the file that describes the arrays of an entry."""
+MAX_NAME_CHARACTERS = 100
+"""Characters of a data set's name that are part of its entry's folder."""
+MIN_VARIANCE = 1e-12
+"""Variance of a channel that is the same everywhere: images are divided by the standard deviation."""
+ARRAY_NAMES = ("train_images", "train_labels", "test_images", "test_labels", "validation_images", "validation_labels")
+"""The arrays of a data set; the last two are there only if it has a validation set of its own."""
 
 
 @dataclass(frozen=True)
@@ -37,40 +44,43 @@ class Decoded:
     test_images: np.ndarray
     test_labels: np.ndarray
     validation_images: np.ndarray | None = None
-    """Of a data set with a validation set of its own."""
+    """None unless the data set has a validation set of its own."""
     validation_labels: np.ndarray | None = None
+    """None unless the data set has a validation set of its own."""
 
 
 def cache_dir() -> Path:
-    """`SEARCH_CACHE_DIR`, or a folder in the user's cache."""
+    """Return the folder of all entries: SEARCH_CACHE_DIR, or one in the user's cache."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hyperparameter-search"
-    return Path(os.environ.get("SEARCH_CACHE_DIR", default))
+    return Path(os.environ.get(CACHE_VARIABLE, default))
 
 
 def cached(name: str, sources: Sequence[Path], decode: Callable[[], Decoded], *, options: str = "") -> ImageData:
-    """The data set from the cache, decoded into it first if need be.
+    """Read a data set from the cache, after decoding it into the cache where it is not there yet.
 
     Args:
         name: the data set's name.
-        sources: the files it comes from; a change to one of them makes a new entry.
-        decode: reads them.
+        sources: the files that it is decoded from; a change to one of them makes a new entry.
+        decode: reads these files.
         options: whatever else the decoded arrays depend on.
     """
     return _entry(name, _key(sources, options), lambda folder: _save(decode(), folder))
 
 
 def copied(name: str, fingerprint: str, fetch: Callable[[Path], None]) -> ImageData:
-    """A data set that was decoded elsewhere (see `save`), fetched into the cache first if need be.
+    """Read a data set that was decoded elsewhere (see `save`), after fetching it where the cache does not have it yet.
 
     Args:
-        fetch: puts the files into a folder.
+        name: the data set's name.
+        fingerprint: the data set's fingerprint.
+        fetch: puts the files that `save` wrote into a folder.
     """
     return _entry(name, fingerprint, fetch)
 
 
 def save(data: ImageData, folder: Path) -> None:
-    """Write a data set as it is in the cache."""
-    for array_name in ARRAYS:
+    """Write a data set into a folder, as an entry of the cache has it."""
+    for array_name in ARRAY_NAMES:
         if (array := getattr(data, array_name)) is not None:
             np.save(folder / f"{array_name}.npy", array)
     meta = {"classes": data.classes, "mean": data.mean, "std": data.std, "fingerprint": data.fingerprint}
@@ -78,10 +88,14 @@ def save(data: ImageData, folder: Path) -> None:
 
 
 def canonical_order(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Indices that sort images by a digest of their pixels and label.
+    """Return the indices that sort images by a digest of their pixels and label: int64 [N].
 
     The order of the files is lost on the way through folders and shuffled archives; this one is the
-    same for the same images wherever they came from, and mixes the classes.
+    same for the same images in whatever files they are stored, and mixes the classes.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        labels: int64 [N].
     """
     digests = [
         hashlib.blake2b(image.tobytes() + int(label).to_bytes(8, "little"), digest_size=16).digest()
@@ -91,12 +105,12 @@ def canonical_order(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _safe(name: str) -> str:
-    """A name, which may be that of any folder of the user's, as part of another folder's."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:100]
+    """Make a name, which may be that of any folder of the user's, fit to be part of a folder's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:MAX_NAME_CHARACTERS]
 
 
 def _key(sources: Sequence[Path], options: str) -> str:
-    digest = hashlib.blake2b(f"{FORMAT} {options}".encode(), digest_size=8)
+    digest = hashlib.blake2b(f"{FORMAT_VERSION} {options}".encode(), digest_size=8)
     for path in sorted(sources):
         stat = path.stat()
         digest.update(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -115,8 +129,8 @@ def _entry(name: str, key: str, fill: Callable[[Path], None]) -> ImageData:
 
 
 def _fill(folder: Path, fill: Callable[[Path], None]) -> None:
-    for left in folder.parent.glob(f".{folder.name}-*"):  # by a process that was killed here; the lock is ours
-        shutil.rmtree(left)
+    for unfinished in folder.parent.glob(f".{folder.name}-*"):  # left by a killed process, for the lock is ours
+        shutil.rmtree(unfinished)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         fill(temporary)
@@ -128,7 +142,7 @@ def _fill(folder: Path, fill: Callable[[Path], None]) -> None:
 
 def _save(decoded: Decoded, folder: Path) -> None:
     fingerprint = hashlib.blake2b(json.dumps(decoded.classes).encode(), digest_size=16)
-    arrays = {name: np.ascontiguousarray(a) for name in ARRAYS if (a := getattr(decoded, name)) is not None}
+    arrays = {name: np.ascontiguousarray(a) for name in ARRAY_NAMES if (a := getattr(decoded, name)) is not None}
     for array in arrays.values():
         fingerprint.update(str(array.shape).encode())
         fingerprint.update(array.data)
@@ -153,9 +167,9 @@ def _read(name: str, folder: Path) -> ImageData:
 
 
 def _statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation per channel of values scaled to 0..1, exactly, from counts."""
+    """Compute mean and standard deviation of each channel, of values scaled to 0..1, exactly, by counting values."""
     values = np.arange(256) / 255
     counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[-1])]
     mean = [float(count @ values / count.sum()) for count in counts]
     variance = [float(count @ (values - m) ** 2 / count.sum()) for count, m in zip(counts, mean, strict=True)]
-    return mean, [max(v, 1e-12) ** 0.5 for v in variance]
+    return mean, [max(v, MIN_VARIANCE) ** 0.5 for v in variance]

@@ -1,4 +1,4 @@
-"""A checkpoint's files: a checksum in each, and the generation before the last kept until training ends.
+"""A checkpoint's files: a checksum in each, and the generation before the newest kept until training ends.
 
 The content comes first and its SHA-256 behind it, so that `torch.load` reads the file as it is. This module is
 free of torch: whoever only removes checkpoints need not load it.
@@ -9,21 +9,22 @@ from pathlib import Path
 
 from contract.files import atomic_write, remove_unfinished
 
-DIGEST = hashlib.sha256().digest_size
-"""Bytes."""
+DIGEST_BYTES = hashlib.sha256().digest_size
+"""Bytes of the checksum at the end of a file."""
 
 
 class DamagedCheckpoint(ValueError):
-    """A file is not as it was written."""
+    """A checkpoint's file is not as it was written."""
 
 
 def write(path: Path, content: bytes | memoryview) -> None:
-    """Make `content` the newest generation; what was the newest is kept as the one before.
+    """Make `content` the newest generation, and keep the one that was the newest as the one before.
 
-    It is written beside them and renamed: whenever this is cut off, one whole generation is there.
+    The content is written to another file, which is then renamed: whenever this is cut off, one whole generation is
+    there.
 
     Raises:
-        OSError: it cannot be written (disk full, read-only, ...); the generations are as they were.
+        OSError: the file cannot be written (disk full, read-only, ...); the generations are as they were.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as new:
@@ -35,21 +36,21 @@ def write(path: Path, content: bytes | memoryview) -> None:
 
 
 def read(path: Path) -> bytes:
-    """The content of one file.
+    """Read the content of one file.
 
     Raises:
-        DamagedCheckpoint: it does not fit its checksum.
+        DamagedCheckpoint: the content does not fit its checksum.
         FileNotFoundError: there is no such file.
     """
     whole = path.read_bytes()
-    content, digest = whole[:-DIGEST], whole[-DIGEST:]
+    content, digest = whole[:-DIGEST_BYTES], whole[-DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != digest:
         raise DamagedCheckpoint(f"{path} is damaged")
     return content
 
 
 def generations(path: Path) -> list[Path]:
-    """The files that there are of a checkpoint, the newest first."""
+    """List the files that a checkpoint has, the newest first."""
     return [file for file in (path, _before(path)) if file.exists()]
 
 
@@ -60,7 +61,7 @@ def keep_newest(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove all that there is of a checkpoint."""
+    """Remove all files of a checkpoint."""
     keep_newest(path)
     path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Every hyperparameter of one training run, its unit, its limits and when it has an effect.
+"""Every hyperparameter of one training run: its unit, its limits and when it has an effect.
 
 This module imports nothing heavy: specs are checked against it before torch is loaded.
 """
@@ -23,9 +23,10 @@ PRECISIONS = ("auto", "bfloat16", "float32")
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be trained. `problems` maps each field to what is wrong with it."""
+    """A configuration cannot be trained."""
 
     def __init__(self, problems: Mapping[str, str]):
+        """Keep what is wrong with each field, by its name, as the attribute `problems`."""
         self.problems = dict(problems)
         super().__init__("; ".join(f"{name}: {text}" for name, text in self.problems.items()))
 
@@ -48,22 +49,25 @@ def _flag(when: Any = None) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training run. Construction raises `ConfigError`, naming every field that is out of bounds."""
+    """The configuration of one training run.
+
+    Construction raises `ConfigError`, naming every field that is out of bounds.
+    """
 
     model: str = field(default="lenet", metadata={"when": {}})
-    """File in `trainables/models/`, or `torchvision/NAME` or `timm/NAME`."""
+    """A file in `trainables/models/`, or `torchvision/NAME`, `timm/NAME`, or own code (`mynets.wide`)."""
     model_options: Mapping[str, Any] = field(default_factory=dict, metadata={"when": {}})
-    """Keyword arguments of that model's `build`."""
+    """Keyword arguments for the `build` of that model."""
     epochs: int = _number(20, 1)
     """Passes over the training images."""
     batch_size: int = _number(128, 1)
-    """Images an optimizer step."""
+    """Images that an optimizer step takes."""
     optimizer: str = _one_of("adam", OPTIMIZERS)
     """adam, adamw (decoupled weight decay) or sgd."""
     lr: float = _number(1e-3, 0, open_low=True)
     """Base learning rate, before warm-up and decay."""
     momentum: float = _number(0.9, 0, 1, when={"optimizer": ("sgd",)})
-    """Fraction of the last step that is kept."""
+    """The fraction of the last step that the next one keeps."""
     nesterov: bool = _flag(when={"optimizer": ("sgd",)})
     """Look ahead along the momentum; needs momentum above 0."""
     weight_decay: float = _number(0.0, 0)
@@ -73,7 +77,7 @@ class TrainConfig:
     loss: str = _one_of("cross_entropy", LOSSES)
     """cross_entropy of the softmax, or squared_error of the outputs against the one-hot labels, summed over classes."""
     label_smoothing: float = _number(0.0, 0, 1, when={"loss": ("cross_entropy",)})
-    """Part of each label that is spread evenly over all classes; in training only."""
+    """The part of each label that is spread evenly over all classes, in training only."""
     schedule: str = _one_of("step", SCHEDULES)
     """How lr changes: step, halving, cosine, one_cycle (up, then down) or constant."""
     decay_interval: int = _number(5, 1, when={"schedule": ("halving", "step")})
@@ -87,11 +91,11 @@ class TrainConfig:
     early_stopping: str = _one_of("none", EARLY_STOPPING)
     """The metric that ends training once it no longer improves, or none."""
     patience: int = _number(10, 1, when={"early_stopping": EARLY_STOPPING[1:]})
-    """Early stopping: epochs in a row without an improvement after which training ends."""
+    """Early stopping: training ends after so many epochs in a row without an improvement."""
     tolerance: float = _number(0.0, 0, when={"early_stopping": EARLY_STOPPING[1:]})
     """Early stopping: an improvement by no more than this does not count; accuracies are 0..1."""
     refit_last_layer: bool = _flag()
-    """Whether the last linear layer is fitted anew by least squares, to the one-hot labels, when training ends."""
+    """Whether the last linear layer is refitted when training ends: by least squares, to the one-hot labels."""
     augment: str = _joined(AUGMENTATIONS)
     """`none`, or names joined by `+`, applied in that order: `flip+crop`."""
     crop_padding: int = _number(4, 1, when={"augment": ("crop",)})
@@ -107,7 +111,7 @@ class TrainConfig:
     jitter_strength: float = _number(0.2, 0, 1, open_low=True, when={"augment": ("jitter",)})
     """Brightness, contrast and saturation are each multiplied by a factor in 1 -+ this."""
     enlarge: str = _joined(ENLARGEMENTS)
-    """Every variant of every image in each epoch: `rotate` by -15..15 degrees, `gamma` 0.7..1.3; `rotate+gamma`
+    """An epoch has every variant of every image: `rotate` by -15..15 degrees, `gamma` 0.7..1.3; `rotate+gamma`
     makes 61 images of one."""
     resize: int = _number(0, 0)
     """Pixels a side that images are resized to after their augmentation; 0: left as they are."""
@@ -115,7 +119,7 @@ class TrainConfig:
     """Channels to mean 0 and std 1 by the training set's statistics, by ImageNet's, by 0.5 and 0.5 (`half`), or left
     in 0..1."""
     train_fraction: float = _number(1.0, 0, 1, open_low=True)
-    """Part of each class's training images that is used; a smaller part lies inside a larger one."""
+    """The part of each class's training images that is used; a smaller part lies inside a larger one."""
     precision: str = _one_of("auto", PRECISIONS)
     """bfloat16 mixed precision, float32, or auto: bfloat16 on a GPU that has it."""
     seed: int = _number(0, 0)
@@ -135,7 +139,7 @@ class TrainConfig:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> "TrainConfig":
-        """A configuration from flat hyperparameters: a key that is no field is an option of the model.
+        """Make a configuration from flat hyperparameters: a key that is no field is an option of the model.
 
         Raises:
             ConfigError: a value is out of bounds.
@@ -145,7 +149,7 @@ class TrainConfig:
         return cls(**own, model_options=options)
 
     def in_effect(self) -> dict[str, Any]:
-        """The hyperparameters that this run really uses, flat: no momentum where the optimizer is adam."""
+        """Return the hyperparameters that this run really uses, flat: no momentum where the optimizer is adam."""
         used = {name: getattr(self, name) for name in FIELDS if self._applies(name)}
         return used | dict(self.model_options)
 
@@ -158,12 +162,12 @@ FIELDS = {f.name: f for f in fields(TrainConfig) if f.name != "model_options"}
 
 
 def applies(value: Any, allowed: tuple[Any, ...]) -> bool:
-    """Whether `value` meets one part of a field's `when`; of an augmentation, any of its parts may."""
+    """Say whether a value meets one condition of a `when`; of a joined value (`flip+crop`) one part is enough."""
     return value in allowed or (isinstance(value, str) and any(part in allowed for part in value.split("+")))
 
 
 def problem(name: str, value: Any) -> str | None:
-    """What is wrong with one value of one field, or None."""
+    """Say what is wrong with one value of one field; None if nothing is."""
     spec = FIELDS[name]
     kind = type(spec.default)
     if kind in (int, float) and isinstance(value, int | float) and abs(value) > sys.float_info.max:
@@ -182,18 +186,22 @@ def problem(name: str, value: Any) -> str | None:
 
 
 def kind_problem(kind: type, value: Any) -> str | None:
-    """What is wrong with a value's kind, or None; a whole number is a number, true and false are none."""
+    """Say what is wrong with the type of a value; None if nothing is.
+
+    A whole number is a number too; true and false are not.
+    """
     if type(value) is kind or (kind is float and type(value) is int):
         return None
     return f"must be {KINDS[kind]}, not {value!r}"
 
 
 def parts(joined: str) -> list[str]:
-    """The names that a `+` joins, none of them for `none`."""
+    """Split a value into the names that `+` joins: `none` has no names."""
     return [] if joined == "none" else joined.split("+")
 
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
+"""What the type of a value is called in a message."""
 
 
 def _bounds_problem(value: Any, low: float, high: float, open_low: bool) -> str | None:

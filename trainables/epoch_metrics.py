@@ -1,4 +1,4 @@
-"""What the image classifier reports of an epoch. Free of torch: specs are checked against it."""
+"""What the image classifier reports of an epoch. This module is free of torch: specs are checked against it."""
 
 from dataclasses import dataclass, fields
 
@@ -7,23 +7,24 @@ from contract.metrics import natural_mode
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What an epoch of training gave. Accuracies are 0..1, losses means over images (cross-entropy in nats)."""
+    """The metrics of one epoch. Accuracies are 0..1, losses are means over images (cross-entropy in nats)."""
 
     epoch: int
-    """From 1."""
+    """The number of the epoch, from 1."""
     train_loss: float
-    """Over the epoch's batches as they were trained on, augmented."""
+    """Mean over the epoch's batches as they were trained on, augmented."""
     train_accuracy: float
     val_loss: float
     val_accuracy: float
     lr: float
-    """Of the epoch's last step."""
+    """Learning rate of the epoch's last step."""
     epoch_seconds: float
-    """Training and evaluation."""
+    """Wall time of training and evaluation."""
     images_per_second: float
-    """Training only."""
+    """Training images over the wall time of training alone."""
     peak_memory_mb: float
+    """Peak memory of the run so far, in MB (10**6 bytes): of the GPU, or of the process on a CPU."""
 
 
 OBJECTIVES = tuple(f.name for f in fields(EpochMetrics) if natural_mode(f.name))
-"""The metrics that say by their names which way they are better: what a search can optimise unasked."""
+"""The metrics whose names say which way is better: a search can optimise them without being given a mode."""

@@ -13,7 +13,7 @@ from trainables.precision import autocast_for
 
 @torch.inference_mode()
 def evaluate(config: TrainConfig, model: nn.Module, batches: Iterable[Batch]) -> tuple[float, float]:
-    """Mean loss of an image and accuracy (0..1), the model in evaluation mode."""
+    """Evaluate a model, which is put into evaluation mode: the mean loss of an image, and the accuracy (0..1)."""
     model.eval()
     loss, correct, count = torch.zeros(()), torch.zeros((), dtype=torch.long), 0
     for images, labels in batches:

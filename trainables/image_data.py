@@ -1,4 +1,4 @@
-"""Images in memory: what a data set is, and how it is split. numpy only."""
+"""What a data set is: images and labels in memory. It needs numpy alone."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 class DataError(ValueError):
-    """A data set that cannot be had or cannot be read; the message names the place and the remedy."""
+    """A data set is not there or cannot be read; the message names the place and the remedy."""
 
 
 class DataMissing(DataError):
-    """The data set's files are not there and cannot be fetched: a substitute may be used instead."""
+    """The files of a data set are not there and cannot be fetched: a substitute may be used instead."""
 
 
 @dataclass(frozen=True)
@@ -20,25 +20,26 @@ class ImageData:
     name: str
     classes: tuple[str, ...]
     train_images: np.ndarray
-    """uint8 [N, H, W, C]"""
+    """Images that are trained on: uint8 [N, H, W, C]."""
     train_labels: np.ndarray
-    """int64 [N], indices into `classes`"""
+    """Labels of the training images, indices into `classes`: int64 [N]."""
     test_images: np.ndarray
-    """uint8 [M, H, W, C]"""
+    """Images of the test set: uint8 [M, H, W, C]."""
     test_labels: np.ndarray
-    """int64 [M]"""
+    """Labels of the test images: int64 [M]."""
     mean: tuple[float, ...]
-    """Per channel over the training images, of values scaled to 0..1."""
+    """Mean of each channel over the training images, whose values are scaled to 0..1."""
     std: tuple[float, ...]
+    """Standard deviation of each channel over the training images, scaled likewise."""
     fingerprint: str
     """Hex digest of all pixels, labels and class names: equal for equal data, whatever files it came from."""
     validation_images: np.ndarray | None = None
-    """uint8 [V, H, W, C], where the data set has a validation set of its own."""
+    """Images of the data set's own validation set, None where it has none: uint8 [V, H, W, C]."""
     validation_labels: np.ndarray | None = None
-    """int64 [V]"""
+    """Labels of the validation images, None where there are none: int64 [V]."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width), as a model's `build` takes it."""
+        """The shape (channels, height, width) of an image, as a model's `build` takes it."""
         _, height, width, channels = self.train_images.shape
         return channels, height, width

@@ -14,28 +14,36 @@ from trainables.image_data import ImageData
 from trainables.split import Split
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-"""Images float32 [B, C, H, W] (channels last in memory), labels int64 [B]"""
+"""Images, float32 [B, C, H, W] (channels last in memory), and labels, int64 [B]."""
 
-EVALUATION_PIXELS = 1000 * 32 * 32
-"""Of the images that are evaluated at once: 1,000 of CIFAR-10's."""
+MAX_EVALUATION_IMAGES = 1000
+"""Images that are evaluated at once, at most."""
+EVALUATION_BATCH_PIXELS = MAX_EVALUATION_IMAGES * 32 * 32
+"""Pixels that are evaluated at once: those of 1,000 images of CIFAR-10."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 ORDER, AUGMENTATION, INITIAL_WEIGHTS, LAYERS = range(4)
-"""Independent streams of random numbers within one run; LAYERS is what dropout draws from."""
+"""Independent streams of random numbers within one run; dropout draws from LAYERS."""
 
 
 def seed_for(config: TrainConfig, stream: int, epoch: int = 0) -> int:
-    """A seed for one stream of one epoch. Nothing random outlives an epoch, so a resumed run needs no RNG state."""
+    """Derive a seed for one stream of one epoch.
+
+    Nothing random outlives an epoch, so a resumed run needs no state of a generator.
+    """
     return int(np.random.SeedSequence([config.seed, stream, epoch]).generate_state(1)[0])
 
 
 class Loader:
-    """The batches of one run: training ones shuffled and augmented anew each epoch, the others in order."""
+    """The batches of one run: those for training are shuffled and augmented in each epoch, the others are in order."""
 
     def __init__(self, split: Split, config: TrainConfig, device: torch.device, micro_batch: int | None = None):
-        """Refer to the images on the device; nothing is copied on the CPU.
+        """Put the images on the device; nothing is copied on the CPU.
 
         Args:
+            split: the images to train on and to validate on.
+            config: the configuration of the run.
+            device: where the batches will be.
             micro_batch: images that may go through the network at once, None for a whole batch.
         """
         self.config, self.micro_batch = config, micro_batch
@@ -45,54 +53,55 @@ class Loader:
         self._offset, self._scale = _normalization(split.data, config, device)
 
     def __len__(self) -> int:
-        """Training batches an epoch."""
+        """Count the training batches of an epoch."""
         size, n = self.config.batch_size, self.n_train
         return n // size + (n % size > 1)
 
     @property
     def evaluation_batch(self) -> int:
-        """How many images are evaluated at once."""
+        """The number of images that are evaluated at once."""
         _, height, width = self.split.data.input_shape
         pixels = self.config.resize**2 or height * width
-        return max(1, min(1000, EVALUATION_PIXELS // pixels, self.micro_batch or 1000))
+        images = min(MAX_EVALUATION_IMAGES, EVALUATION_BATCH_PIXELS // pixels)
+        return max(1, min(images, self.micro_batch or images))
 
     @property
     def n_train(self) -> int:
-        """Training images an epoch, the enlarged set's where there is one."""
+        """The number of training images in an epoch, enlargement included."""
         return len(self._train) * variants(self.config)
 
     def training(self, epoch: int) -> Iterator[Batch]:
-        """The shuffled, augmented batches of an epoch (from 0).
+        """Yield the shuffled, augmented batches of an epoch (from 0).
 
-        A last batch of a single image is left out: batch normalisation cannot take it, and the next
-        epoch's order brings that image back.
+        A last batch of a single image is left out: batch normalisation cannot take it, and another epoch's order has
+        that image elsewhere.
         """
         images, labels = _on_device(self.split.data, "train", self.device)
         order = torch.randperm(self.n_train, generator=self._generator(ORDER, epoch)).to(self.device)
         generator, n_variants = self._generator(AUGMENTATION, epoch), variants(self.config)
-        for drawn in order.split(self.config.batch_size)[: len(self)]:
+        for drawn in torch.split(order, self.config.batch_size)[: len(self)]:
             picked = self._train.index_select(0, drawn // n_variants)
-            # index_select copies an image at a time, indexing by a tensor a byte: 20 times as long on a CPU.
+            # index_select copies image by image, indexing by a tensor byte by byte: that takes a CPU 20 times as long.
             batch = images.index_select(0, picked)
             if n_variants > 1:
                 batch = enlarge(batch, drawn % n_variants, self.config)
             yield self._normalized(augment(batch, self.config, generator)), labels.index_select(0, picked)
 
     def training_in_order(self) -> Iterator[Batch]:
-        """The training images as they are, neither shuffled nor augmented."""
+        """Yield the training images as they are, neither shuffled nor augmented."""
         return self._in_order("train", self.split.train)
 
     def validation(self) -> Iterator[Batch]:
-        """The validation set: the part set aside, the data set's own, or the test set where that stands in."""
+        """Yield the validation set: the part set aside, the data set's own, or the test set where that stands in."""
         return self._in_order(self.split.validation_part, self.split.validation)
 
     def test(self) -> Iterator[Batch]:
-        """The test set."""
+        """Yield the test set."""
         return self._in_order("test", np.arange(len(self.split.data.test_labels)))
 
     def _in_order(self, part: str, indices: np.ndarray) -> Iterator[Batch]:
         images, labels = _on_device(self.split.data, part, self.device)
-        for picked in torch.from_numpy(indices).to(self.device).split(self.evaluation_batch):
+        for picked in torch.split(torch.from_numpy(indices).to(self.device), self.evaluation_batch):
             yield self._normalized(images.index_select(0, picked)), labels.index_select(0, picked)
 
     def _normalized(self, images: torch.Tensor) -> torch.Tensor:
@@ -103,26 +112,29 @@ class Loader:
 
 
 def prepared(images: torch.Tensor, offset: torch.Tensor, scale: torch.Tensor, resize: int) -> torch.Tensor:
-    """What a network is given: uint8 images [B, H, W, C] (0..255) normalised and resized (bilinear).
+    """Normalise and resize (bilinear) images for a network.
 
     Args:
-        offset, scale: float [C], as of `normalization`.
+        images: uint8 [B, H, W, C] (0..255).
+        offset: subtracted from each channel, float [C], as `normalization` gives it.
+        scale: multiplied with each channel, float [C], as `normalization` gives it.
+        resize: pixels a side, 0 for images as they are.
 
     Returns:
         float32 [B, C, H, W], channels last in memory.
     """
     width = images.shape[2]
-    # Row by row, for a loop over so few channels takes a CPU seven times as long.
+    # It is done row by row, for a loop over so few channels takes a CPU seven times as long.
     rows = images.flatten(2).to(torch.float32, copy=True)
     values = rows.sub_(offset.repeat(width)).mul_(scale.repeat(width)).view(images.shape).permute(0, 3, 1, 2)
     if resize:
-        # Without antialias enlarging is the same, and shrinking would drop pixels.
+        # antialias changes nothing in enlarging; without it, shrinking would drop pixels.
         values = F.interpolate(values, (resize, resize), mode="bilinear", antialias=True)
     return values
 
 
 def normalization(data: ImageData, config: TrainConfig) -> tuple[list[float], list[float]]:
-    """Per channel, what is subtracted from a pixel (0..255), and what the difference is multiplied by."""
+    """Return, per channel, what is subtracted from a pixel (0..255), and what the difference is multiplied by."""
     channels = len(data.mean)
     mean, std = {
         "dataset": (data.mean, data.std),
@@ -139,11 +151,14 @@ def _normalization(data: ImageData, config: TrainConfig, device: torch.device) -
 
 
 def _on_device(data: ImageData, part: str, device: torch.device) -> Batch:
-    """uint8 images [N, H, W, C] and labels. On the CPU a view of the mapped file, on a GPU one copy a process."""
+    """Return images, uint8 [N, H, W, C], and labels of a part: on a CPU views of the mapped files, on a GPU copies.
+
+    A process has one copy of a part, which all its runs share.
+    """
     images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
     if device.type == "cpu":
         return torch.from_numpy(images), torch.from_numpy(labels)
-    return _copied(_ByFingerprint(data), part, device)
+    return _gpu_copy(_ByFingerprint(data), part, device)
 
 
 class _ByFingerprint:
@@ -159,7 +174,7 @@ class _ByFingerprint:
         return isinstance(other, _ByFingerprint) and self.data.fingerprint == other.data.fingerprint
 
 
-@lru_cache(maxsize=3)  # a data set has three parts at the most: one of its own for validation
-def _copied(key: _ByFingerprint, part: str, device: torch.device) -> Batch:
+@lru_cache(maxsize=3)  # a data set has at most three parts: the third is a validation set of its own
+def _gpu_copy(key: _ByFingerprint, part: str, device: torch.device) -> Batch:
     images, labels = getattr(key.data, f"{part}_images"), getattr(key.data, f"{part}_labels")
     return torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)

@@ -7,11 +7,12 @@ from trainables.config import TrainConfig
 
 
 def training_loss(config: TrainConfig, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean over a batch, labels smoothed (Szegedy et al. 2016, section 7).
+    """Compute the mean loss over a batch, with smoothed labels (Szegedy et al. 2016, section 7).
 
     Args:
-        logits: float [B, classes].
-        labels: int64 [B].
+        config: names the loss and the smoothing.
+        logits: the outputs of the network, float [B, classes].
+        labels: the right classes, int64 [B].
     """
     if config.loss == "squared_error":
         return _squared_error(logits, labels) / len(labels)
@@ -19,7 +20,7 @@ def training_loss(config: TrainConfig, logits: torch.Tensor, labels: torch.Tenso
 
 
 def evaluation_loss(config: TrainConfig, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Sum over a batch, labels as they are: comparable between runs that smooth differently."""
+    """Compute the summed loss over a batch, without smoothing: runs that smooth differently can be compared."""
     if config.loss == "squared_error":
         return _squared_error(logits, labels)
     return F.cross_entropy(logits, labels, reduction="sum")

@@ -1,4 +1,4 @@
-"""Learning rate as a pure function of time, so that a resumed run needs no schedule state."""
+"""The learning rate as a pure function of time, so that a resumed run needs no state of a schedule."""
 
 import math
 
@@ -6,9 +6,10 @@ from trainables.config import TrainConfig
 
 
 def lr_at(config: TrainConfig, time: float) -> float:
-    """The learning rate of a step.
+    """Compute the learning rate of a step.
 
     Args:
+        config: names the schedule and its parameters.
         time: epochs since the start, with fractions: step i of n in epoch e (from 0) is at e + i / n.
     """
     floor = min(config.lr_floor, config.lr)
@@ -31,24 +32,24 @@ def _decayed(config: TrainConfig, time: float, floor: float, factor: float) -> f
 
 
 def _cosine(config: TrainConfig, time: float, floor: float) -> float:
-    """Half a cosine from lr to the floor over all epochs (Loshchilov & Hutter 2017, without restarts)."""
-    return _between(config.lr, floor, min(time / config.epochs, 1))
+    """Follow half a cosine from lr to the floor over all epochs (Loshchilov & Hutter 2017, without restarts)."""
+    return _cosine_between(config.lr, floor, min(time / config.epochs, 1))
 
 
-def _one_cycle(config: TrainConfig, time: float, floor: float) -> float:
-    """Up to lr, then down to nearly 0, both along half a cosine (Smith & Topin 2018; the proportions are PyTorch's)."""
+def _one_cycle(config: TrainConfig, time: float, _floor: float) -> float:
+    """Rise to lr, then fall to nearly 0, along half cosines (Smith & Topin 2018; the proportions are PyTorch's)."""
     first, last, peak = config.lr / 25, config.lr / 25e4, 0.3 * config.epochs
     if time < peak:
-        return _between(first, config.lr, time / peak)
-    return _between(config.lr, last, min((time - peak) / (config.epochs - peak), 1))
+        return _cosine_between(first, config.lr, time / peak)
+    return _cosine_between(config.lr, last, min((time - peak) / (config.epochs - peak), 1))
 
 
-def _between(start: float, end: float, part: float) -> float:
-    """From `start` at part 0 to `end` at part 1 along half a cosine."""
+def _cosine_between(start: float, end: float, part: float) -> float:
+    """Return the value at a part (0..1) of the way from `start` to `end` along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
 
 
-def _constant(config: TrainConfig, time: float, floor: float) -> float:
+def _constant(config: TrainConfig, _time: float, _floor: float) -> float:
     return config.lr
 
 

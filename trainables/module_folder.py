@@ -1,4 +1,4 @@
-"""A folder of modules is the registry: `model: lenet` is the file `trainables/models/lenet.py`."""
+"""A folder of modules in place of a registry: `model: lenet` is the file `trainables/models/lenet.py`."""
 
 import importlib.util
 import pkgutil
@@ -9,11 +9,11 @@ from contract.formatting import nearest
 
 
 class UnknownName(ValueError):
-    """No module of that name in the folder; the message lists those that are there."""
+    """A name that a spec gives is not known; the message lists the known ones."""
 
 
 def names(package: ModuleType) -> list[str]:
-    """The modules in a package's folder, sorted."""
+    """List the modules in the folder of a package, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
 
 
@@ -21,22 +21,23 @@ def module(package: ModuleType, name: str) -> ModuleType:
     """Import one module of the folder by its file name.
 
     Raises:
-        UnknownName: there is no such file.
+        UnknownName: the folder has no such file.
     """
     file(package, name)
     return importlib.import_module(f"{package.__name__}.{name}")
 
 
 def file(package: ModuleType, name: str) -> Path:
-    """The file of one module of the folder, which is not imported.
+    """Find the file of one module of the folder, without importing it.
 
     Raises:
-        UnknownName: there is no such file.
+        UnknownName: the folder has no such file.
     """
     known = names(package)
     if name not in known:
         folder = package.__name__.replace(".", "/")
         raise UnknownName(f"no {name!r} in {folder}/{nearest(name, known)}; there is: {', '.join(known)}")
     spec = importlib.util.find_spec(f"{package.__name__}.{name}")
-    assert spec is not None and spec.origin is not None  # noqa: S101, PT018 (for the type checker: it was listed)
+    if spec is None or spec.origin is None:
+        raise UnknownName(f"{package.__name__}.{name} is no Python file")
     return Path(spec.origin)

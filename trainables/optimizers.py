@@ -12,7 +12,7 @@ from trainables.config import TrainConfig
 
 
 def sgd(params: Iterable[nn.Parameter], config: TrainConfig) -> optim.Optimizer:
-    """Stochastic gradient descent with (Nesterov) momentum and L2 penalty."""
+    """Build stochastic gradient descent with (Nesterov) momentum and an L2 penalty."""
     return optim.SGD(
         params,
         lr=config.lr,
@@ -24,17 +24,17 @@ def sgd(params: Iterable[nn.Parameter], config: TrainConfig) -> optim.Optimizer:
 
 
 def adam(params: Iterable[nn.Parameter], config: TrainConfig) -> optim.Optimizer:
-    """Adam (Kingma & Ba 2015), its weight decay an L2 penalty."""
+    """Build Adam (Kingma & Ba 2015); its weight decay is an L2 penalty."""
     return optim.Adam(params, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 def adamw(params: Iterable[nn.Parameter], config: TrainConfig) -> optim.Optimizer:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+    """Build Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
     return optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 def build(model: nn.Module, config: TrainConfig) -> optim.Optimizer:
-    """The optimizer that the configuration names, over the model's trainable parameters."""
+    """Build the optimizer that the configuration names, for the trainable parameters of a model."""
     make = {"adam": adam, "adamw": adamw, "sgd": sgd}[config.optimizer]
     return make([p for p in model.parameters() if p.requires_grad], config)
 

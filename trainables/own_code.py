@@ -1,7 +1,7 @@
 """The user's own models and data sets, by dotted paths: `mynets.wide`, `mynets.wide:build_wide`.
 
-To import one is to run it, so it is refused until this process has been told otherwise: by the command line's
---allow-code and, in a worker, by the task that it was given. Nothing in a spec, a record or the environment can.
+To import such code is to run it, so it is refused until something allows it in this process: --allow-code on the
+command line and, in a worker, the task that it was given. Nothing in a spec, a record or the environment can.
 """
 
 import importlib
@@ -16,13 +16,13 @@ from typing import Any
 from contract.formatting import first_line, nearest
 from trainables.module_folder import UnknownName
 
-DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")
+DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")
 
 _folder: str | None = None
 
 
 def allow(folder: str | None) -> None:
-    """Let this process import the code of a folder from now on, or, with None, no longer.
+    """Let this process import the code of a folder from now on; with None, of no folder.
 
     The folder comes last on the path: nothing in it takes the place of what is installed.
     """
@@ -33,24 +33,25 @@ def allow(folder: str | None) -> None:
 
 
 def allowed() -> str | None:
-    """The folder whose code this process may import, for a worker to be told."""
+    """Return the folder whose code this process may import, so that workers can be given it; None if there is none."""
     return _folder
 
 
 def is_dotted(name: str) -> bool:
-    """Whether a name is that of own code: no file of this project's folders has a dot or a colon in its name."""
-    return ("." in name or ":" in name) and DOTTED.fullmatch(name) is not None
+    """Say whether a name is that of own code: no file of this project's folders has a dot or a colon in its name."""
+    return ("." in name or ":" in name) and DOTTED_PATH.fullmatch(name) is not None
 
 
 def function(path: str, default: str, positional: int) -> Callable[..., Any]:
-    """What a dotted path names.
+    """Import the function that a dotted path names.
 
     Args:
-        default: the function in the module where the path names none.
+        path: `package.module` or `package.module:function`.
+        default: the name of the function where the path names none.
         positional: how many positional parameters it must have; all others are keywords: its options.
 
     Raises:
-        UnknownName: it is not allowed, cannot be imported, is not there, or has other parameters.
+        UnknownName: own code is not allowed, or the function cannot be imported or has other parameters.
     """
     if _folder is None:
         raise UnknownName(f"{path} is code of your own: pass --allow-code to run it")
@@ -60,24 +61,24 @@ def function(path: str, default: str, positional: int) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         raise UnknownName(f"{module_name} cannot be imported from {_folder}: {describe_error(error)}") from error
-    found = getattr(module, attribute, None)
-    if not callable(found):
+    found: Callable[..., Any] | None = getattr(module, attribute, None)
+    if found is None or not callable(found):
         raise UnknownName(f"{module_name} has no function {attribute!r}{nearest(attribute, dir(module))}")
     try:
         parameters = list(inspect.signature(found).parameters.values())
     except ValueError as error:
-        raise UnknownName(f"{path}: its parameters cannot be known ({error})") from error
+        raise UnknownName(f"{path}: its parameters cannot be read ({error})") from error
     others = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
     if len(others) != positional or any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in others):
         count = "one argument" if positional == 1 else f"{positional} arguments"
         raise UnknownName(
-            f"{path}{inspect.signature(found)}: must take {count}, then its options behind a *, each by its name"
+            f"{path}{inspect.signature(found)}: must take {count}, then its options behind a *, each with a name"
         )
     return found
 
 
 def describe_error(error: BaseException) -> str:
-    """An error of such code in a line: its kind, its text, and the line of the code where it arose."""
+    """Describe an error of own code in a line: its type, its text, and the line of the code where it arose."""
     folder = Path(_folder or "")
     frames = [
         frame
@@ -85,4 +86,4 @@ def describe_error(error: BaseException) -> str:
         if Path(frame.filename).is_relative_to(folder) and "site-packages" not in frame.filename
     ]
     where = f" ({Path(frames[-1].filename).relative_to(folder)}:{frames[-1].lineno})" if _folder and frames else ""
-    return f"{type(error).__name__}: {first_line(error)}{where}"  # type: ignore[arg-type]
+    return f"{type(error).__name__}: {first_line(error)}{where}"

@@ -1,4 +1,4 @@
-"""Picture files to arrays, naming the file when one cannot be read."""
+"""Picture files read into arrays; an error names the file that cannot be read."""
 
 import io
 from collections.abc import Sequence
@@ -8,38 +8,43 @@ import numpy as np
 
 from trainables.image_data import DataError, DataMissing
 
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+PICTURE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 def list_classes(folder: Path) -> dict[str, list[Path]]:
-    """Class name (a sub-folder) to its picture files, both sorted.
+    """List the picture files of each class, which is a sub-folder; classes and files are sorted.
 
     Raises:
         DataMissing: there is no such folder, or it has no sub-folder.
         DataError: a class has no picture.
     """
     if not folder.is_dir():
-        raise DataMissing(f"no folder {folder}: put one sub-folder of pictures a class there")
+        raise DataMissing(f"no folder {folder}: put a sub-folder of pictures for each class there")
     classes = {
-        entry.name: sorted(path for path in entry.rglob("*") if path.suffix.lower() in SUFFIXES)
+        entry.name: sorted(path for path in entry.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
         for entry in sorted(folder.iterdir())
         if entry.is_dir() and not entry.name.startswith(".")
     }
     if not classes:
-        raise DataMissing(f"{folder} has no sub-folders: put one sub-folder of pictures a class there")
+        raise DataMissing(f"{folder} has no sub-folders: put a sub-folder of pictures for each class there")
     empty = [name for name, files in classes.items() if not files]
     if empty:
         raise DataError(
-            f"no pictures in {folder}/{empty[0]}: remove the folder, or add {', '.join(sorted(SUFFIXES))} files"
+            f"no pictures in {folder}/{empty[0]}: remove the folder, or add {', '.join(sorted(PICTURE_SUFFIXES))} files"
         )
     return classes
 
 
 def decode(source: Path | bytes, *, where: str, size: int | None = None) -> np.ndarray:
-    """One picture as uint8 [H, W, 3], resized to `size` x `size` (bilinear) when given.
+    """Decode one picture: uint8 [H, W, 3].
+
+    Args:
+        source: a file, or the content of one.
+        where: names the picture in a message.
+        size: pixels a side that the picture is resized to (bilinear), None for its own size.
 
     Raises:
-        DataError: it cannot be read; the message begins with `where`.
+        DataError: the picture cannot be read; the message begins with `where`.
     """
     from PIL import Image
 
@@ -56,7 +61,15 @@ def decode(source: Path | bytes, *, where: str, size: int | None = None) -> np.n
 def decode_classes(
     classes: dict[str, list[Path]], names: Sequence[str], size: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All pictures of all classes: images uint8 [N, H, W, 3] and labels int64 [N] (indices into `names`).
+    """Decode all pictures of all classes.
+
+    Args:
+        classes: the picture files of each class.
+        names: all classes; a label is an index into them.
+        size: pixels a side that all pictures are resized to, None where they are of one size.
+
+    Returns:
+        Images, uint8 [N, H, W, 3], and labels, int64 [N].
 
     Raises:
         DataError: a picture cannot be read, or sizes differ and no `size` is given.

@@ -1,4 +1,7 @@
-"""Pickles of arrays and plain values. A pickle can name any function and have it called: this reader knows a few."""
+"""Pickles of arrays and plain values.
+
+A pickle can name any function and have it called; this reader admits only those that arrays are built with.
+"""
 
 import pickle
 from pathlib import Path
@@ -6,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-ARRAYS = {"dtype": np.dtype, "ndarray": np.ndarray}
-MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
-"""What numpy's modules were called when a file was written, and what they are called now."""
+NUMPY_TYPES = {"dtype": np.dtype, "ndarray": np.ndarray}
+NUMPY_MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
+"""Names of numpy's modules in pickles of older and of newer versions."""
 
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """What a pickle refers to by name: arrays, and nothing else.
+        """Resolve a name in a pickle: what arrays are built with, and nothing else.
 
         Raises:
-            UnpicklingError: it is something else.
+            UnpicklingError: the name is another one.
         """
-        if module in MODULES and name in ARRAYS:
-            return ARRAYS[name]
-        if module in MODULES and name == "_reconstruct":
+        if module in NUMPY_MODULES and name in NUMPY_TYPES:
+            return NUMPY_TYPES[name]
+        if module in NUMPY_MODULES and name == "_reconstruct":
             return np.ndarray(0).__reduce__()[0]
         if (module, name) == ("_codecs", "encode"):  # how bytes are written by old protocols
             return _encode
@@ -32,11 +35,11 @@ def _encode(text: str, encoding: str) -> bytes:
 
 
 def read(path: Path) -> Any:
-    """The content of a file, texts of Python 2 as latin-1.
+    """Read the content of a file; texts that Python 2 wrote are read as latin-1.
 
     Raises:
-        UnpicklingError: it holds more than arrays, numbers, texts, lists, tuples and dicts, or is damaged (which can
-            raise nearly anything else too).
+        UnpicklingError: the file holds more than arrays, numbers, texts, lists, tuples and dicts. A damaged file can
+            raise this or nearly anything else.
     """
     with open(path, "rb") as file:
         return _Reader(file, encoding="latin1").load()

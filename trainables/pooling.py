@@ -4,30 +4,32 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-TINY = 1e-12
+MIN_WINDOW_SUM = 1e-12
+"""What a window's sum is divided by where all of its activations are 0."""
 
 
 class StochasticPool2d(nn.Module):
-    """Training: one activation of each window, drawn in proportion to its size (section 3, equations 4 and 5).
+    """A pooling that draws one activation of each window.
 
-    Evaluation: the mean of each window, weighted by the same probabilities (section 3.2, equation 6).
-    Takes activations that are not negative, such as a ReLU's; a window of zeros gives zero. The padding
-    is (kernel_size - 1) // 2 at most.
+    In training an activation is drawn in proportion to its size (section 3, equations 4 and 5). In evaluation the
+    output is the mean of each window, weighted by the same probabilities (section 3.2, equation 6). Activations must
+    not be negative, as those of a ReLU; a window of zeros gives zero.
     """
 
     def __init__(self, kernel_size: int, stride: int, padding: int = 0):
+        """Set the geometry, in pixels, as of a max pooling; the padding is (kernel_size - 1) // 2 at most."""
         super().__init__()
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """float [B, C, H, W] to float [B, C, H', W'], the sizes as of a max pooling."""
+        """Pool activations, float [B, C, H, W], to float [B, C, H', W'], the sizes as of a max pooling."""
         if not self.training:
             total = self._mean(x)
-            return self._mean(x * x) / total.clamp_min(TINY)
+            return self._mean(x * x) / total.clamp_min(MIN_WINDOW_SUM)
         return x.flatten(2).gather(2, self._drawn(x.detach()).flatten(2)).view(*x.shape[:2], *self._size(x))
 
     def extra_repr(self) -> str:
-        """For `print(model)`."""
+        """Describe the layer for `print(model)`."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
     def _mean(self, x: torch.Tensor) -> torch.Tensor:
@@ -38,9 +40,9 @@ class StochasticPool2d(nn.Module):
         return rows, columns
 
     def _drawn(self, x: torch.Tensor) -> torch.Tensor:
-        """The place of the drawn activation in its channel, row by row: int64 [B, C, H', W'].
+        """Draw the place of an activation in its channel, counted row by row: int64 [B, C, H', W'].
 
-        One pass over the offsets within a window sums it up, a second stops where the running sum first
+        One pass over the offsets within a window sums it up; a second stops where the running sum first
         exceeds a uniform part of it. Nothing as large as all windows unfolded is ever held.
         """
         k, (rows, columns) = self.kernel_size, self._size(x)
@@ -59,7 +61,8 @@ class StochasticPool2d(nn.Module):
         for window in windows:
             running += window
             passed += ~(running > threshold)
-        # Of a window of zeros, or with a NaN, all are passed, as by rounding, rarely, of others: any place will do.
+        # A window of zeros, or with a NaN, passes all of its offsets, and so, rarely, does another one by rounding: any
+        # place will do.
         middle = (k - 1) // 2
         within = torch.tensor([i * x.shape[3] + j for i, j in [*offsets, (middle, middle)]], device=x.device)
         top = torch.arange(rows, device=x.device)[:, None] * self.stride - self.padding

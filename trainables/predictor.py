@@ -7,13 +7,20 @@ from trainables.loader import prepared
 
 
 class Predictor(nn.Module):
-    """Takes uint8 images [B, C, H, W] (0..255) and returns class probabilities float32 [B, classes]."""
+    """A network that takes uint8 images [B, C, H, W] (0..255) and returns class probabilities, float32 [B, classes]."""
 
     offset: torch.Tensor
     scale: torch.Tensor
 
     def __init__(self, model: nn.Module, offset: list[float], scale: list[float], resize: int = 0):
-        """Args: offset, scale: per channel, as `loader.normalization` gives them; resize: `TrainConfig.resize`."""
+        """Wrap a trained network.
+
+        Args:
+            model: takes normalised images and returns scores.
+            offset: subtracted from each channel, as `loader.normalization` gives it.
+            scale: multiplied with each channel, as `loader.normalization` gives it.
+            resize: pixels a side, as `TrainConfig.resize`.
+        """
         super().__init__()
         self.model = model
         self.resize = resize
@@ -21,5 +28,7 @@ class Predictor(nn.Module):
         self.register_buffer("scale", torch.tensor(scale))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Resize and normalise, apply the network, soften."""
-        return self.model(prepared(images.permute(0, 2, 3, 1), self.offset, self.scale, self.resize)).softmax(1)
+        """Resize and normalise the images, apply the network, and take the softmax of its scores."""
+        inputs = prepared(images.permute(0, 2, 3, 1), self.offset, self.scale, self.resize)
+        scores: torch.Tensor = self.model(inputs)
+        return scores.softmax(1)

@@ -1,4 +1,4 @@
-"""Networks of libraries fitted to a data set: first layer, last layer, weights from elsewhere, frozen parts."""
+"""What fits a network of a library to a data set: first layer, last layer, weights from a file, frozen parts."""
 
 import os
 from typing import Any
@@ -13,7 +13,11 @@ NONE, IMAGENET = "none", "imagenet"
 
 
 def check_options(weights: str, frozen: bool) -> None:
-    """Refuse what cannot be.
+    """Refuse options that make no sense.
+
+    Args:
+        weights: none, imagenet, or a file with a state dict.
+        frozen: whether the last layer alone is trained.
 
     Raises:
         ModelError: the file of weights is not there, or random weights would be frozen.
@@ -24,20 +28,20 @@ def check_options(weights: str, frozen: bool) -> None:
         raise ModelError("frozen needs weights: imagenet or a file; there is no use in freezing random ones")
 
 
-def not_downloaded(what: str, error: Exception) -> ModelError:
-    """What to raise where there is no network."""
+def download_error(what: str, error: Exception) -> ModelError:
+    """Make the error to raise where weights cannot be downloaded."""
     return ModelError(
         f"weights of {what} could not be downloaded ({first_line(error)}): give a file with weights: PATH, or none"
     )
 
 
 def read_weights(path: str) -> dict[str, torch.Tensor]:
-    """A state dict from a file of torch's or safetensors', as it is or under `state_dict` or `model`.
+    """Read a state dict from a file of torch or safetensors, which has it as it is or under `state_dict` or `model`.
 
-    What a run of this project has saved is read too, of a frozen network as of the others.
+    Checkpoints of this project can be read too, those of frozen networks included.
 
     Raises:
-        ModelError: it cannot be read, or holds none.
+        ModelError: the file cannot be read, or holds no state dict.
     """
     try:
         if path.endswith(".safetensors"):
@@ -59,24 +63,32 @@ def read_weights(path: str) -> dict[str, torch.Tensor]:
 
 
 def replace_head(model: nn.Module, num_classes: int) -> str:
-    """Give a classifier a new last layer, linear or a convolution, for so many classes; the layer's name."""
-    layers = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    """Give a classifier a new last layer, linear or a convolution, for so many classes; return the layer's name."""
+    layers: list[tuple[str, nn.Linear | nn.Conv2d]] = [
+        (name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
+    ]
     name, old = layers[-1]
     if isinstance(old, nn.Linear):
         new: nn.Module = nn.Linear(old.in_features, num_classes, bias=old.bias is not None)
     else:
         new = nn.Conv2d(old.in_channels, num_classes, old.kernel_size, bias=old.bias is not None)  # type: ignore[arg-type]
-    _put(model, name, new)
+    _replace_module(model, name, new)
     return name
 
 
 def load_weights(model: nn.Module, weights: dict[str, torch.Tensor], heads: tuple[str, ...], source: str) -> None:
-    """Fill a model in; a head keeps its fresh weights unless the other one has as many classes.
+    """Load weights into a model; a head keeps its random weights unless the file's are for as many classes.
+
+    Args:
+        model: its random weights are replaced.
+        weights: a state dict.
+        heads: names of the last layers.
+        source: where the weights are from, for the message.
 
     Raises:
         ModelError: the weights are of another network.
     """
-    own, first = model.state_dict(), f"{_first_convolution(model)}.weight"
+    own, first = model.state_dict(), f"{_first_convolution(model)[0]}.weight"
     if first in weights and first in own:
         weights = {**weights, first: _for_channels(weights[first], own[first].shape[1])}
     fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
@@ -90,52 +102,56 @@ def load_weights(model: nn.Module, weights: dict[str, torch.Tensor], heads: tupl
 
 
 def set_channels(model: nn.Module, channels: int) -> None:
-    """Make the first convolution take images of so many channels, with fresh weights."""
-    name = _first_convolution(model)
-    old = model.get_submodule(name)
-    assert isinstance(old, nn.Conv2d)  # noqa: S101 (for the type checker: it was found as one)
+    """Replace the first convolution by a random one if images have another number of channels than it takes."""
+    name, old = _first_convolution(model)
     if old.in_channels != channels:
         new = nn.Conv2d(
             channels, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation,  # type: ignore[arg-type]
             bias=old.bias is not None,
         )  # fmt: skip
-        _put(model, name, new)
+        _replace_module(model, name, new)
 
 
-def _first_convolution(model: nn.Module) -> str:
-    return next(name for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
+def _first_convolution(model: nn.Module) -> tuple[str, nn.Conv2d]:
+    return next((name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
 
 
 def _for_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
-    """A first convolution's weights for another number of channels.
+    """Return a first convolution's weights for another number of channels.
 
-    For grey images they are summed over the colours, so that a grey image in colour gives the same; for other
-    numbers they are those of the colours over and over, scaled to the same sum.
+    For one channel they are summed over the colours, so that a grey image gives what it gives in three equal colours;
+    for other numbers the weights of the colours are repeated in turn, scaled to the same sum.
     """
-    had = weight.shape[1]
-    if channels == had:
+    weight_channels = weight.shape[1]
+    if channels == weight_channels:
         return weight
     if channels == 1:
         return weight.sum(1, keepdim=True)
-    return weight[:, torch.arange(channels) % had] * (had / channels)
+    return weight[:, torch.arange(channels) % weight_channels] * (weight_channels / channels)
 
 
 class Frozen(nn.Module):
-    """A network of which only the head is trained: the rest stays in evaluation mode, batch statistics included."""
+    """A network whose head alone is trained: the rest stays in evaluation mode, batch statistics included."""
 
     def __init__(self, model: nn.Module, heads: tuple[str, ...]):
-        """Args: heads: the names of its last layers, of which most have one."""
+        """Freeze all of a network but its last layers.
+
+        Args:
+            model: the network.
+            heads: the names of its last layers; most networks have one.
+        """
         super().__init__()
         self.model, self.heads = model.requires_grad_(False), heads
         for head in heads:
             model.get_submodule(head).requires_grad_(True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """As the network."""
-        return self.model(x)
+        """Apply the network."""
+        output: torch.Tensor = self.model(x)
+        return output
 
     def train(self, mode: bool = True) -> "Frozen":
-        """The head alone changes its mode."""
+        """Put the head, and nothing else, into training mode or out of it."""
         super().train(False)
         self.training = mode
         for head in self.heads:
@@ -143,6 +159,6 @@ class Frozen(nn.Module):
         return self
 
 
-def _put(model: nn.Module, name: str, new: nn.Module) -> None:
+def _replace_module(model: nn.Module, name: str, new: nn.Module) -> None:
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent), child, new)

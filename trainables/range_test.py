@@ -12,33 +12,35 @@ from trainables.optimizers import set_lr
 from trainables.state import TrainState
 from trainables.training import train_step
 
-HOPELESS = 4.0
-"""The test ends once the running mean of the loss is so many times its least value so far."""
-RUNNING = 0.9
-"""Of the running mean: what is kept at each step."""
-WIDTH = 50
-"""The smoothing kernel's standard deviation is so small a part of the steps."""
+DIVERGENCE_FACTOR = 4.0
+"""The test ends once the running mean of the loss is so many times its lowest value so far."""
+RUNNING_MEAN_DECAY = 0.9
+"""The part of the running mean that is kept at each step."""
+WIDTHS_PER_TEST = 50
+"""The steps of a test, in standard deviations of the kernel that smooths the losses."""
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """One test; the arrays have an entry a step, fewer than were planned if the loss grew without bounds."""
+    """One test; the arrays have an entry for each step, fewer than were planned if the loss grew without bounds."""
 
     lrs: np.ndarray
+    """The learning rate of each step."""
     losses: np.ndarray
-    """Of each step's batch, before the step."""
+    """The loss of each step's batch, before the step."""
 
     @property
     def smoothed(self) -> np.ndarray:
         """The losses under a Gaussian kernel, which looks both ways: a running mean would lag behind lr."""
         steps = np.arange(len(self.losses))
-        sigma = max(1.0, len(steps) / WIDTH)
+        sigma = max(1.0, len(steps) / WIDTHS_PER_TEST)
         kernel = np.exp(-((steps[:, None] - steps) ** 2) / (2 * sigma**2))
-        return kernel @ self.losses / kernel.sum(1)
+        smoothed: np.ndarray = kernel @ self.losses / kernel.sum(1)
+        return smoothed
 
     @property
     def lowest(self) -> float:
-        """lr at the least smoothed loss: beyond it training comes apart."""
+        """The lr of the lowest smoothed loss: beyond it training diverges."""
         return float(self.lrs[int(self.smoothed.argmin())])
 
     @property
@@ -53,18 +55,18 @@ class RangeTest:
 
     @property
     def range(self) -> tuple[float, float]:
-        """What to search: from a tenth of the suggestion to the lr of the least loss."""
+        """The range to search: from a tenth of the suggestion to the lr of the lowest loss."""
         return self.steepest / 10, max(self.lowest, self.steepest)
 
 
 def lr_range(
     config: TrainConfig, loader: Loader, state: TrainState, *, low: float, high: float, steps: int
 ) -> RangeTest:
-    """Train for so many steps, lr rising from `low` to `high`; the schedule of the configuration is not followed."""
+    """Train for `steps` steps, lr rising from `low` to `high`; the schedule of the configuration is not followed."""
     state.model.train()
     lrs = np.geomspace(low, high, steps)
     losses: list[float] = []
-    mean, least = 0.0, math.inf
+    mean, lowest = 0.0, math.inf
     batches = (batch for epoch in count() for batch in loader.training(epoch))
     for step, (lr, (images, labels)) in enumerate(zip(lrs, batches, strict=False), 1):
         set_lr(state.optimizer, float(lr))
@@ -72,9 +74,9 @@ def lr_range(
         if not math.isfinite(loss):
             break
         losses.append(loss)
-        mean = RUNNING * mean + (1 - RUNNING) * loss
-        unbiased = mean / (1 - RUNNING**step)
-        least = min(least, unbiased)
-        if unbiased > HOPELESS * least:
+        mean = RUNNING_MEAN_DECAY * mean + (1 - RUNNING_MEAN_DECAY) * loss
+        unbiased = mean / (1 - RUNNING_MEAN_DECAY**step)
+        lowest = min(lowest, unbiased)
+        if unbiased > DIVERGENCE_FACTOR * lowest:
             break
     return RangeTest(lrs[: len(losses)], np.array(losses))

@@ -1,4 +1,4 @@
-"""All that changes while a run trains, saved whole and read back whole."""
+"""Everything that changes while a run trains, saved and restored as a whole."""
 
 import io
 import math
@@ -18,36 +18,39 @@ from trainables.loader import INITIAL_WEIGHTS, seed_for
 
 @dataclass
 class TrainState:
-    """Model, optimizer and the epochs done. The schedule and all random numbers follow from the epoch."""
+    """Model, optimizer and the epochs done; the learning rate and all random numbers follow from the epoch."""
 
     model: nn.Module
     optimizer: optim.Optimizer
     epoch: int = 0
-    """Epochs finished."""
+    """The number of finished epochs."""
     history: list[EpochMetrics] = field(default_factory=list)
-    """Of all finished epochs, in order."""
+    """Metrics of all finished epochs, in order."""
     best_value: float = math.inf
-    """The least value so far of what early stopping watches; of an accuracy, its negative."""
+    """The lowest value so far of what early stopping watches; an accuracy counts as its negative."""
     best_epoch: int = 0
-    """The epoch of that value."""
+    """The epoch in which `best_value` was reached."""
 
     @property
     def metrics(self) -> EpochMetrics | None:
-        """Of the last finished epoch."""
+        """The metrics of the last finished epoch, None before the first."""
         return self.history[-1] if self.history else None
 
     @classmethod
     def create(
         cls, config: TrainConfig, input_shape: tuple[int, int, int], num_classes: int, device: torch.device
     ) -> "TrainState":
-        """A fresh, seeded state; the same on every device.
+        """Make a fresh, seeded state, which is the same on every device.
 
         Args:
+            config: the configuration of the run.
             input_shape: (channels, height, width) of the data set's images.
+            num_classes: outputs of the model.
+            device: where the model will be.
 
         Raises:
             ModelError: the model refuses its options or the size of the images.
-            UnknownName: no such model.
+            UnknownName: no model has that name.
         """
         torch.manual_seed(seed_for(config, INITIAL_WEIGHTS))
         channels, height, width = input_shape
@@ -57,21 +60,21 @@ class TrainState:
         return cls(model, optimizers.build(model, config))
 
     def save(self, path: Path) -> None:
-        """Make this the newest generation of a checkpoint.
+        """Save the state as the newest generation of a checkpoint.
 
         Raises:
-            OSError: it cannot be written; what was saved before is as it was.
+            OSError: the file cannot be written; what was saved before is as it was.
         """
         content = io.BytesIO()
-        # Into memory first: torch hides what the disk says behind an error of its own.
+        # It is written to memory first, for torch hides what the disk says behind an error of its own.
         torch.save(self._content(), content)
         checkpoint_file.write(path, content.getbuffer())
 
     def load(self, path: Path, device: torch.device) -> None:
-        """Take over a saved state of the same configuration, from one file.
+        """Load a saved state of the same configuration from one file.
 
         Raises:
-            DamagedCheckpoint: it is not as it was saved.
+            DamagedCheckpoint: the file is not as it was saved.
         """
         content = read(path, device)
         self.model.load_state_dict(content["model"])
@@ -81,12 +84,12 @@ class TrainState:
         self.history = [EpochMetrics(**metrics) for metrics in content["history"]]
 
     def restore(self, path: Path, device: torch.device) -> bool:
-        """Take over the newest whole generation of a checkpoint, if there is one.
+        """Load the newest undamaged generation of a checkpoint, if there is one.
 
-        A damaged one is removed, lest it take the place of a whole one at the next save.
+        A damaged one is removed, or it would replace an undamaged one at the next save.
 
         Returns:
-            Whether there was a damaged one.
+            Whether a generation was damaged.
         """
         damaged = False
         for generation in checkpoint_file.generations(path):
@@ -110,9 +113,10 @@ class TrainState:
 
 
 def read(path: Path, device: torch.device) -> dict[str, Any]:
-    """What was saved in one file; the weights are under `model`.
+    """Read what was saved in one file; the weights are under `model`.
 
     Raises:
-        DamagedCheckpoint: it is not as it was saved.
+        DamagedCheckpoint: the file is not as it was saved.
     """
-    return torch.load(io.BytesIO(checkpoint_file.read(path)), map_location=device, weights_only=True)
+    content: dict[str, Any] = torch.load(io.BytesIO(checkpoint_file.read(path)), map_location=device, weights_only=True)
+    return content

@@ -1,6 +1,6 @@
 """Changes to whole batches of images, each image by an amount of its own.
 
-All take and return uint8 images [B, H, W, C], and agree with the functions of the same meaning in
+All functions take and return uint8 images [B, H, W, C], and agree with the functions of the same meaning in
 `torchvision.transforms.v2.functional`, which take one amount for a whole batch, to one grey level (to two where
 contrast or saturation fall below a half: torchvision rounds down in between).
 """
@@ -9,30 +9,30 @@ import torch
 import torch.nn.functional as F
 
 LUMINANCE = (0.299, 0.587, 0.114)
-"""Of red, green and blue (ITU-R BT.601)."""
+"""The weights of red, green and blue in the luminance (ITU-R BT.601)."""
 
 
 def rotate(images: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
-    """Turn counter-clockwise about the middle, bilinear, black where nothing was. degrees: float [B]"""
+    """Turn counter-clockwise about the middle by `degrees` (float [B]), bilinear, black where nothing was."""
     angle = torch.deg2rad(degrees)
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     return _affine(images, torch.stack([cos, -sin, zero, sin, cos, zero], 1))
 
 
 def shift(images: torch.Tensor, columns: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Move to the right and down, bilinear, black where nothing was. columns, rows: pixels, float [B]"""
+    """Move right and down by so many pixels (both float [B]), bilinear, black where nothing was."""
     one, zero = torch.ones_like(columns), torch.zeros_like(columns)
     return _affine(images, torch.stack([one, zero, -columns, zero, one, -rows], 1))
 
 
 def scale(images: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
-    """Resize about the middle, bilinear; larger ones are cut, around smaller ones is black. factors: float [B]"""
+    """Resize about the middle by `factors` (float [B]), bilinear; larger images are cut, smaller ones padded black."""
     zero = torch.zeros_like(factors)
     return _affine(images, torch.stack([1 / factors, zero, zero, zero, 1 / factors, zero], 1))
 
 
 def gamma(images: torch.Tensor, exponents: torch.Tensor) -> torch.Tensor:
-    """Raise values (0..1) to a power; above 1 is darker. exponents: float [B]"""
+    """Raise values (0..1) to the power of `exponents` (float [B]): above 1 is darker."""
     levels = torch.arange(256, device=images.device) / 255
     table = _to_bytes(255 * levels ** exponents[:, None])
     image = torch.arange(len(images), device=images.device).view(-1, 1, 1, 1)
@@ -40,22 +40,27 @@ def gamma(images: torch.Tensor, exponents: torch.Tensor) -> torch.Tensor:
 
 
 def brightness(images: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
-    """Multiply by a factor: 0 is black. factors: float [B]"""
+    """Multiply all values by `factors` (float [B]): 0 is black."""
     return _to_bytes(images * _per_image(factors))
 
 
 def contrast(images: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
-    """Multiply the distance from the image's mean luminance: 0 is plain grey. factors: float [B]"""
+    """Multiply the distance from the image's mean luminance by `factors` (float [B]): 0 is plain grey."""
     return _blended(images, _luminance(images).mean((1, 2, 3), keepdim=True), factors)
 
 
 def saturation(images: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
-    """Multiply the distance from each pixel's luminance: 0 is without colour. factors: float [B]"""
+    """Multiply the distance from each pixel's luminance by `factors` (float [B]): 0 is without colour."""
     return _blended(images, _luminance(images), factors)
 
 
 def _affine(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """Sample each pixel at `matrix @ (x, y, 1)`, in pixels from the middle. matrices: float [B, 6], rows first"""
+    """Sample each pixel at `matrix @ (x, y, 1)`, in pixels from the middle.
+
+    Args:
+        images: uint8 [B, H, W, C].
+        matrices: float [B, 6], row by row.
+    """
     height, width = images.shape[1:3]
     x = torch.arange(width, device=images.device) - (width - 1) / 2
     y = torch.arange(height, device=images.device) - (height - 1) / 2
@@ -71,7 +76,7 @@ def _blended(images: torch.Tensor, other: torch.Tensor, factors: torch.Tensor) -
 
 
 def _luminance(images: torch.Tensor) -> torch.Tensor:
-    """float [B, H, W, 1]; of grey images what they are."""
+    """Compute the luminance of each pixel, which of a grey image is its value: float [B, H, W, 1]."""
     if images.shape[3] == 1:
         return images.float()
     return (images * torch.tensor(LUMINANCE, device=images.device)).sum(3, keepdim=True)

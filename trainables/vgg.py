@@ -12,29 +12,33 @@ DEPTHS = {
     16: ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)),
     19: ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512)),
 }
-"""Channels of the 3x3 convolutions, a group before each pooling."""
+"""By the number of layers, the channels of the 3x3 convolutions, in groups that each end in a pooling."""
 CLASSIFIERS = ("hidden", "linear")
+HIDDEN_UNITS = 512
+MIN_PIXELS = 32
+"""Pixels that each side of an image must have: each of the five poolings halves it."""
 
 
 def builder(depth: int) -> Callable[..., nn.Module]:
-    """The `build` of one depth."""
+    """Make the `build` function of the network with `depth` layers."""
 
     def build(
         input_shape: tuple[int, int, int], num_classes: int, *, classifier: str = "hidden", dropout: float = 0.2
     ) -> nn.Module:
-        """Convolutions Xavier-normal, linear layers N(0, 0.01), all biases 0.
+        """Build the network: convolutions begin Xavier-normal, linear layers as N(0, 0.01), biases as 0.
 
         Args:
             input_shape: (channels, height, width), 32 x 32 at least.
+            num_classes: outputs of the network.
             classifier: `hidden`, two layers of 512 with ReLU and dropout before the classes; or `linear`, a
                 single layer.
-            dropout: of the hidden layers.
+            dropout: part of the hidden units that is dropped in training.
 
         Raises:
             ModelError: the images are too small, or the classifier is unknown.
         """
         channels, height, width = input_shape
-        check_size(f"vgg{depth}", input_shape, 32)
+        check_size(f"vgg{depth}", input_shape, MIN_PIXELS)
         check_choice("classifier", classifier, CLASSIFIERS)
         features = 512 * (height // 32) * (width // 32)
         model = nn.Sequential(
@@ -59,11 +63,10 @@ def _features(channels: int, groups: tuple[tuple[int, ...], ...]) -> list[nn.Mod
 def _classifier(features: int, num_classes: int, classifier: str, dropout: float) -> list[nn.Module]:
     if classifier == "linear":
         return [nn.Linear(features, num_classes)]
-    return [
-        nn.Linear(features, 512), nn.ReLU(), nn.Dropout(dropout),
-        nn.Linear(512, 512), nn.ReLU(), nn.Dropout(dropout),
-        nn.Linear(512, num_classes),
-    ]  # fmt: skip
+    layers: list[nn.Module] = []
+    for units in (features, HIDDEN_UNITS):
+        layers += [nn.Linear(units, HIDDEN_UNITS), nn.ReLU(), nn.Dropout(dropout)]
+    return [*layers, nn.Linear(HIDDEN_UNITS, num_classes)]
 
 
 def _initialise(module: nn.Module) -> None:

@@ -170,7 +170,7 @@ def test_its_options_are_checked_as_those_of_the_project_s_models(world):
         ("def build(shape, n, width=3): pass", "mynets.bad", "must take 2 arguments"),
         ("def build(shape, n, **options): pass", "mynets.bad", "must take 2 arguments"),
         ("def build(shape, n, *, width): pass", "mynets.bad", "missing a required argument: 'width'"),
-        ("def build(shape, n): return 3", "mynets.bad", "gave int, not a torch.nn.Module"),
+        ("def build(shape, n): return 3", "mynets.bad", "returned int, not a torch.nn.Module"),
         ("def build(shape, n): return {}['x']", "mynets.bad", "KeyError: 'x' (mynets/bad.py:1)"),
         ("def build(shape, n): return shape.x", "mynets.bad", "AttributeError: "),
         (
@@ -200,7 +200,7 @@ def test_a_model_that_cannot_be_used_is_a_mistake_and_no_traceback(world, capsys
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("def load(root): return 1", "mynets.bad gave int, not a trainables.image_data.ImageData"),
+        ("def load(root): return 1", "mynets.bad returned int, not a trainables.image_data.ImageData"),
         ("def load(root): return {}['x']", "mynets.bad failed: KeyError: 'x' (mynets/bad.py:1)"),
         ("def load(): pass", "must take one argument"),
         (

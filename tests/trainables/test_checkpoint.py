@@ -8,6 +8,7 @@ import pytest
 import torch
 from made_data import made_split, weights
 
+from contract.files import NEW
 from trainables import checkpoint_file
 from trainables.checkpoint_file import DamagedCheckpoint
 from trainables.config import TrainConfig
@@ -124,7 +125,7 @@ def test_whenever_writing_is_cut_off_a_whole_generation_is_there(tmp_path: Path,
         monkeypatch.setattr("builtins.open", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     else:
         monkeypatch.setattr(Path, "replace", replace)
-    with pytest.raises(OSError, match="cut off|full"):
+    with pytest.raises(OSError, match=r"cut off|full"):
         checkpoint_file.write(path, b"three")
     monkeypatch.undo()
     assert checkpoint_file.read(checkpoint_file.generations(path)[0]) == b"two"
@@ -135,7 +136,7 @@ def test_what_is_removed_leaves_nothing(tmp_path: Path):
     path = tmp_path / "state"
     for content in (b"one", b"two"):
         checkpoint_file.write(path, content)
-    (tmp_path / "state.new").write_bytes(b"half of one")  # of a writer that was killed
+    (tmp_path / f"state.4711{NEW}").write_bytes(b"half of one")  # left by a writer that was killed
     checkpoint_file.keep_newest(path)
     assert list(tmp_path.iterdir()) == [path]
     assert checkpoint_file.read(path) == b"two"

@@ -3,105 +3,87 @@
 import inspect
 import itertools
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from made_data import MAKERS, weights
 
 import trainables.datasets
 import trainables.models
-from trainables import module_folder
+from trainables import dataset_checks, model_checks, module_folder
 from trainables.config import TrainConfig
 from trainables.image_data import ImageData
 from trainables.split import default_validation, split
 from trainables.state import TrainState
+from trainables.testing import INPUT_SHAPES, check_dataset, check_model
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
 NAMES = module_folder.names(trainables.models)
-SHAPES = ((1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 64, 64))
+SHAPE, CLASSES = (3, 32, 32), 7
 models = pytest.mark.parametrize("name", NAMES)
 
 
-def build(name: str, shape: tuple[int, int, int] = (3, 32, 32), num_classes: int = 7) -> torch.nn.Module:
-    torch.manual_seed(0)
-    return module_folder.module(trainables.models, name).build(shape, num_classes)
+def build_of(name: str) -> model_checks.Build:
+    return module_folder.module(trainables.models, name).build
 
 
 @pytest.fixture(
     scope="module",
-    params=itertools.product(NAMES, SHAPES),
+    params=itertools.product(NAMES, INPUT_SHAPES),
     ids=lambda param: f"{param[0]}-{'x'.join(map(str, param[1]))}",
 )
 def built(request) -> tuple[torch.nn.Module, tuple[int, int, int]]:
     """A model and the shape it is for; built once for all tests that take both."""
     name, shape = request.param
-    return build(name, shape), shape
+    return model_checks.built(build_of(name), shape, CLASSES), shape
 
 
-@torch.no_grad()
 def test_a_model_gives_a_finite_score_for_each_class(built):
     model, shape = built
-    for mode in (True, False):
-        scores = model.train(mode)(torch.randn(2, *shape))
-        assert scores.shape == (2, 7)
-        assert scores.isfinite().all()
+    model_checks.check_scores(model, shape, CLASSES)
 
 
 def test_gradient_reaches_every_parameter(built):
-    model, shape = built
-    model.train().zero_grad()
-    F.cross_entropy(model(torch.randn(3, *shape)), torch.arange(3)).backward()
-    without = [key for key, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()]
-    assert without == []
-    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+    model_checks.check_gradients(*built)
+    assert all(parameter.requires_grad for parameter in built[0].parameters())
 
 
-@torch.no_grad()
 def test_in_evaluation_an_image_is_judged_by_itself_and_always_the_same(built):
-    model, shape = built
-    images = torch.rand(2, *shape)
-    before = {key: tensor.clone() for key, tensor in model.eval().state_dict().items()}
-    together = model(images)
-    assert torch.allclose(together[:1], model(images[:1]), atol=1e-4)
-    torch.rand(5)  # whatever else draws from the global generator
-    assert torch.equal(together, model(images))
-    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+    model_checks.check_evaluation(*built)
 
 
 @models
-@torch.no_grad()
 def test_plain_images_give_finite_scores_in_training(name):
-    model = build(name).train()
-    for images in (torch.zeros(2, 3, 32, 32), torch.full((2, 3, 32, 32), -3.0)):
-        assert model(images).isfinite().all()
+    model_checks.check_plain_images(build_of(name), SHAPE, CLASSES)
 
 
 @models
 def test_the_seed_decides_the_weights(name):
     def of(seed: int) -> torch.Tensor:
-        return weights(TrainState.create(TrainConfig(model=name, seed=seed), (3, 32, 32), 7, CPU).model)
+        return weights(TrainState.create(TrainConfig(model=name, seed=seed), SHAPE, CLASSES, CPU).model)
 
     first = of(1)
     torch.rand(5)  # whatever else draws from the global generator
     assert torch.equal(first, of(1))
     assert not torch.equal(first, of(2))
+    model_checks.check_seed(build_of(name), SHAPE, CLASSES)
 
 
 @models
 def test_a_model_takes_its_options_by_keyword_only(name):
-    taken = list(inspect.signature(module_folder.module(trainables.models, name).build).parameters.values())
-    assert [p.name for p in taken[:2]] == ["input_shape", "num_classes"]
-    assert [p.name for p in taken[2:] if p.kind is not p.KEYWORD_ONLY or p.default is p.empty] == []
+    model_checks.check_signature(build_of(name))
+    assert list(inspect.signature(build_of(name)).parameters)[:2] == ["input_shape", "num_classes"]
 
 
 @models
 def test_two_builds_share_nothing(name):
-    one, other = build(name), build(name)
-    held = {tensor.untyped_storage().data_ptr() for tensor in [*one.parameters(), *one.buffers()]}
-    assert not held & {tensor.untyped_storage().data_ptr() for tensor in [*other.parameters(), *other.buffers()]}
-    assert not {id(module) for module in one.modules()} & {id(module) for module in other.modules()}
+    model_checks.check_separate_builds(build_of(name), SHAPE, CLASSES)
+
+
+@models
+def test_a_model_conforms_as_a_whole(name):
+    """What people call who add their own."""
+    check_model(build_of(name), input_shapes=[SHAPE], num_classes=CLASSES)
 
 
 @models
@@ -109,40 +91,28 @@ def test_an_unknown_option_is_refused_as_a_model_error(name):
     from trainables.errors import ModelError
 
     with pytest.raises(ModelError, match="no_such_option"):
-        TrainState.create(TrainConfig(model=name, model_options={"no_such_option": 1}), (3, 32, 32), 7, CPU)
+        TrainState.create(TrainConfig(model=name, model_options={"no_such_option": 1}), SHAPE, CLASSES, CPU)
 
 
 @pytest.fixture(scope="module", params=module_folder.names(trainables.datasets))
 def made(request, tmp_path_factory):
-    """Loads a tiny instance of a data set, laid out as that one is."""
+    """A tiny instance of a data set, laid out as that one is: its `load` and what it takes."""
     maker = MAKERS.get(request.param)
     if maker is None:
         pytest.fail(f"no tiny instance of the data set {request.param!r}: add a maker to tests/trainables/made_data.py")
     root = tmp_path_factory.mktemp(request.param)
     options = maker(root)
-    return lambda: module_folder.module(trainables.datasets, request.param).load(root, **options)
+    return module_folder.module(trainables.datasets, request.param).load, root, options
 
 
 @pytest.fixture(scope="module")
 def data(made) -> ImageData:
-    return made()
-
-
-def parts(data: ImageData) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Training and test set, and the validation set of a data set that has one of its own."""
-    found = [(data.train_images, data.train_labels), (data.test_images, data.test_labels)]
-    if data.validation_labels is not None:
-        found.append((data.validation_images, data.validation_labels))
-    return found
+    load, root, options = made
+    return load(root, **options)
 
 
 def test_a_data_set_is_bytes_channels_last_and_whole_numbers(data):
-    for images, labels in parts(data):
-        assert images.dtype == np.uint8
-        assert images.shape == (len(labels), *data.train_images.shape[1:])
-        assert images.shape[3] in (1, 3)
-        assert labels.dtype == np.int64
-        assert labels.ndim == 1
+    dataset_checks.check_arrays(data)
     channels, height, width = data.input_shape
     assert data.train_images.shape[1:] == (height, width, channels)
 
@@ -151,9 +121,8 @@ def test_a_validation_set_of_its_own_is_there_as_a_whole_or_not_at_all(data):
     assert (data.validation_images is None) == (data.validation_labels is None)
 
 
-def test_no_image_is_in_two_parts(data):
-    held = [{image.tobytes() for image in images} for images, _ in parts(data)]
-    assert not [one & other for one, other in itertools.combinations(held, 2) if one & other]
+def test_no_image_is_in_two_parts_and_all_are_grey_or_in_colour(data):
+    dataset_checks.check_parts(data)
 
 
 def test_a_data_set_is_validated_on_its_own_validation_set_if_it_has_one(data):
@@ -166,26 +135,27 @@ def test_a_data_set_is_validated_on_its_own_validation_set_if_it_has_one(data):
 
 
 def test_every_class_is_in_every_part_and_no_other_label(data):
-    for _, labels in parts(data):
+    dataset_checks.check_classes(data)
+    for _, labels in dataset_checks.parts(data).values():
         assert set(labels.tolist()) == set(range(len(data.classes)))
-    assert len(set(data.classes)) == len(data.classes)
 
 
 def test_a_data_set_decoded_again_is_the_same(data, made, tmp_path, monkeypatch):
     monkeypatch.setenv("SEARCH_CACHE_DIR", str(tmp_path))
-    again = made()
+    load, root, options = made
+    again = load(root, **options)
     assert list(tmp_path.iterdir())  # it was not read from the first one's cache
-    assert again.fingerprint == data.fingerprint
-    assert again.classes == data.classes
-    for (images, labels), (images_again, labels_again) in zip(parts(data), parts(again), strict=True):
-        assert np.array_equal(images, images_again)
-        assert np.array_equal(labels, labels_again)
+    dataset_checks.check_same(data, again)
 
 
 def test_mean_and_standard_deviation_are_those_of_the_training_images(data):
-    scaled = np.asarray(data.train_images, np.float64) / 255
-    assert data.mean == pytest.approx(scaled.mean((0, 1, 2)), abs=1e-9)
-    assert data.std == pytest.approx(scaled.std((0, 1, 2)), abs=1e-9)
+    dataset_checks.check_statistics(data)
+
+
+def test_a_data_set_conforms_as_a_whole(data, made):
+    """What people call who add their own."""
+    load, root, options = made
+    assert check_dataset(load, root, **options).fingerprint == data.fingerprint
 
 
 @pytest.mark.parametrize(("package", "near"), [(trainables.models, "lenett"), (trainables.datasets, "cifar_10")])

@@ -107,7 +107,7 @@ def test_without_it_nothing_is_stopped(whole):
 
 
 @metrics
-def test_a_run_gone_on_with_ends_where_it_would_have(tmp_path, whole, metric):
+def test_a_continued_run_ends_where_it_would_have(tmp_path, whole, metric):
     config = replace(BUMPY, early_stopping=metric, patience=4, tolerance=0.06)
     last = last_epoch(whole, metric, 4, 0.06)
     assert last >= 5

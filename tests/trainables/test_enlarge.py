@@ -103,7 +103,7 @@ def test_every_variant_of_every_image_comes_once_an_epoch(n, enlarged):
     assert Counter(seen) == expected
 
 
-def test_variants_come_mixed_and_anew_each_epoch():
+def test_variants_are_mixed_and_drawn_again_each_epoch():
     loader, seen = epoch(20, enlarge="gamma")
     first, second = ([labels.tolist() for _, labels in loader.training(epoch)] for epoch in (0, 1))
     assert first != second

@@ -1,4 +1,4 @@
-"""Training on a GPU: mixed precision, the CPU's batches, going on from a saved state."""
+"""Training on a GPU: mixed precision, the CPU's batches, continuing from a saved state."""
 
 import math
 import subprocess
@@ -8,6 +8,8 @@ import pytest
 import torch
 from made_data import made_split
 
+from contract.metrics import PEAK_MEMORY_MB, TRAIN_LOSS
+from contract.steps import EpochDone
 from trainables.config import AUGMENTATIONS, TrainConfig
 from trainables.loader import Loader
 from trainables.pooling import StochasticPool2d
@@ -104,7 +106,7 @@ def test_auto_is_mixed_precision_on_a_gpu():
     assert product.dtype is (torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
 
 
-def test_a_state_saved_on_a_gpu_goes_on_there_and_on_a_cpu(tmp_path):
+def test_a_state_saved_on_a_gpu_continues_there_and_on_a_cpu(tmp_path):
     split, config = made_split(), TrainConfig(epochs=3, batch_size=16)
     _, state, epochs = run(split, config)
     next(epochs)
@@ -115,7 +117,7 @@ def test_a_state_saved_on_a_gpu_goes_on_there_and_on_a_cpu(tmp_path):
         assert [m.epoch for m in rest] == [2, 3]
 
 
-def test_memory_that_does_not_suffice_is_made_do_with(tmp_path):
+def test_where_memory_does_not_suffice_the_micro_batch_shrinks(tmp_path):
     """A real shortage: this process may use a part of the device only."""
     from search.trial.data_source import DataSource
     from search.trial.runner import TrialRun
@@ -123,7 +125,9 @@ def test_memory_that_does_not_suffice_is_made_do_with(tmp_path):
 
     params = {"model": "resnet18", "batch_size": 1024, "resize": 128, "epochs": 1, "train_fraction": 0.8}
     source = DataSource("digits", "/none", (), 0.1, 0)
-    task = Task("t", params, source.content(), str(tmp_path / "t.pt"), threads=1, device="cuda")
+    task = Task(
+        id="t", params=params, data=source.content(), checkpoint=str(tmp_path / "t.pt"), threads=1, device="cuda"
+    )
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(3e9 / total)
@@ -131,10 +135,10 @@ def test_memory_that_does_not_suffice_is_made_do_with(tmp_path):
         result = TrialRun(task).step()
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert "failure" not in result, result
-    assert result["images_a_pass"] < 1024
-    assert math.isfinite(result["train_loss"])
-    assert result["peak_memory_mb"] < 3000
+    assert isinstance(result, EpochDone), result
+    assert result.micro_batch < 1024
+    assert math.isfinite(result.metrics[TRAIN_LOSS])
+    assert result.metrics[PEAK_MEMORY_MB] < 3000
 
 
 def test_a_worker_sees_the_gpus_that_it_is_given_after_it_has_imported_torch():

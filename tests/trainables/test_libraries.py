@@ -158,7 +158,7 @@ def test_weights_from_a_file_are_taken_with_the_last_layer_for_as_many_classes(n
 
 
 @pytest.mark.parametrize("name", list(HEADS))
-def test_for_other_classes_the_last_layer_begins_anew(name, saved):
+def test_for_other_classes_the_last_layer_begins_with_fresh_weights(name, saved):
     path = saved(name)
     model = build(name, num_classes=5, weights=str(path))
     odd = differing(model, read(path))
@@ -241,7 +241,7 @@ class Wicked:
 def test_a_file_of_weights_cannot_run_code(library, tmp_path):
     name = next(name for name in SMALL if name.startswith(library))
     torch.save({"state_dict": Wicked(tmp_path / "was here")}, tmp_path / "wicked.pt")
-    with pytest.raises(ModelError, match="wicked.pt"):
+    with pytest.raises(ModelError, match=r"wicked\.pt"):
         build(name, weights=str(tmp_path / "wicked.pt"))
     assert not (tmp_path / "was here").exists()
 
@@ -250,7 +250,7 @@ def test_a_file_of_weights_cannot_run_code(library, tmp_path):
 @pytest.mark.parametrize("path", ["no/such/file.pt", "imagnet", "tests", ""])
 def test_a_file_that_is_not_there_is_refused_with_what_is_possible(library, path):
     name = next(name for name in SMALL if name.startswith(library))
-    with pytest.raises(ModelError, match="^weights") as error:
+    with pytest.raises(ModelError, match=r"^weights") as error:
         build(name, weights=path)
     assert all(word in str(error.value) for word in (path, "imagenet", "none"))
 
@@ -354,7 +354,7 @@ def test_a_network_with_torchvisions_weights_computes_what_torchvisions_own_does
 @offline
 @pytest.mark.parametrize("name", ["torchvision/resnet18", "resnet18", "timm/resnet18", "timm/mobilenetv3_small_050"])
 def test_imagenet_weights_without_a_network_are_refused_with_a_remedy(name):
-    with pytest.raises(ModelError, match="^weights") as error:
+    with pytest.raises(ModelError, match=r"^weights") as error:
         build(name, weights="imagenet")
     assert name.rpartition("/")[2] in str(error.value)
     assert all(word in str(error.value) for word in ("downloaded", "weights: PATH", "none"))
@@ -371,7 +371,7 @@ def test_a_damaged_download_is_refused_by_name(content, saved, tmp_path):
         build(name, weights="imagenet")
 
 
-def test_what_timm_fails_with_is_told_in_a_line(monkeypatch):
+def test_an_error_of_timm_is_one_line(monkeypatch):
     import timm
 
     def fail(*_, **__):
@@ -431,7 +431,7 @@ def test_a_frozen_network_computes_what_it_does_unfrozen(frozen):
     assert torch.allclose(plain(images), state.model.eval()(images), atol=1e-5)
 
 
-def test_a_frozen_run_can_be_gone_on_with(frozen, tmp_path):
+def test_a_frozen_run_can_be_continued(frozen, tmp_path):
     config, state = frozen
     train_a_little(config, state)
     state.save(tmp_path / "state.pt")
@@ -448,7 +448,7 @@ def test_a_frozen_run_can_be_gone_on_with(frozen, tmp_path):
 @libraries
 def test_random_weights_are_not_frozen(library):
     name = next(name for name in SMALL if name.startswith(library))
-    with pytest.raises(ModelError, match="^frozen needs weights: imagenet or a file"):
+    with pytest.raises(ModelError, match=r"^frozen needs weights: imagenet or a file"):
         build(name, frozen=True)
 
 

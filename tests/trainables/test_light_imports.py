@@ -57,4 +57,4 @@ def test_a_module_imports_torch_numpy_and_the_standard_library_alone(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "a relative import"
             imported.add(node.module.split(".")[0])
-    assert imported - sys.stdlib_module_names <= {"numpy", "torch", "torchvision", "trainables"}
+    assert imported - sys.stdlib_module_names <= {"contract", "numpy", "torch", "torchvision", "trainables"}

@@ -159,7 +159,7 @@ def test_a_score_is_the_mean_over_images_whatever_the_batches(monkeypatch, loss)
     right = F.one_hot(labels, 3)
     each = {"cross_entropy": -(scores.log_softmax(1) * right).sum(1), "squared_error": (scores - right).square().sum(1)}
     expected = each[loss].mean().item(), (scores.argmax(1) == labels).float().mean().item()
-    monkeypatch.setattr(loader_module, "EVALUATION_PIXELS", 7 * 16 * 16)
+    monkeypatch.setattr(loader_module, "EVALUATION_BATCH_PIXELS", 7 * 16 * 16)
     assert [len(labels) for _, labels in loader.validation()] == [7, 7, 4]
     assert evaluate(config, model, loader.validation()) == pytest.approx(expected, rel=1e-5)
 

@@ -1,5 +1,6 @@
 """The published networks are what their publications say, and each option does what it says."""
 
+import itertools
 import math
 
 import pytest
@@ -157,7 +158,7 @@ def test_a_multilayer_perceptron_has_the_parameters_of_its_layers(shape, options
     bias, filters = options.get("bias", True), options.get("convolution", 0)
     expected = conv(channels, filters, 5, bias) if filters else 0
     units = [(filters or channels) * rows * columns, *hidden, 10]
-    expected += sum(linear(n_in, n_out, bias) for n_in, n_out in zip(units, units[1:], strict=False))
+    expected += sum(linear(n_in, n_out, bias) for n_in, n_out in itertools.pairwise(units))
     assert parameters(build("mlp", shape, **options)) == expected
 
 
@@ -257,7 +258,7 @@ def test_vgg_begins_as_published(classifier):
         ("he", lambda n_in, n_out: math.sqrt(2 / n_in)),
     ],
 )
-def test_a_perceptron_begins_as_it_is_told(initialisation, std, convolution):
+def test_a_perceptron_begins_as_its_option_says(initialisation, std, convolution):
     model = build("mlp", (1, 16, 16), depth=2, taper=0.5, initialisation=initialisation, convolution=convolution)
     for layer in of_kind(model, nn.Linear):
         assert_normal(layer.weight, std(layer.in_features, layer.out_features))

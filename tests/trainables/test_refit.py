@@ -86,7 +86,7 @@ def test_of_a_deeper_model_the_last_layer_alone_is_fitted_in_evaluation_mode(bia
 def test_many_batches_give_what_one_does(monkeypatch):
     given, heads = loader(), []
     for pixels in (16 * 1000, 16 * 7):
-        monkeypatch.setattr("trainables.loader.EVALUATION_PIXELS", pixels)
+        monkeypatch.setattr("trainables.loader.EVALUATION_BATCH_PIXELS", pixels)
         model = nn.Sequential(nn.Flatten(), nn.Linear(16, 5))
         refit_last_layer(model, given)
         heads.append(weights(model))
@@ -186,21 +186,21 @@ def test_the_seconds_of_the_last_epoch_are_those_of_the_refit_too(monkeypatch):
         time.sleep(0.3)
         refit_last_layer(*arguments)
 
-    monkeypatch.setattr(trainables.train, "refit_last_layer", slow)
-    *earlier, last = train(CONFIG, Loader(PARTS, CONFIG, CPU), fresh(CONFIG))
+    monkeypatch.setattr(trainables.training, "refit_last_layer", slow)
+    *_, last = train(CONFIG, Loader(PARTS, CONFIG, CPU), fresh(CONFIG))
     assert last.epoch_seconds > 0.3
     assert last.images_per_second > 72 / 0.3
 
 
 def test_a_diverged_run_is_not_refitted(monkeypatch):
-    monkeypatch.setattr(trainables.train, "refit_last_layer", lambda *_: pytest.fail("it was"))
+    monkeypatch.setattr(trainables.training, "refit_last_layer", lambda *_: pytest.fail("it was"))
     config = replace(CONFIG, optimizer="sgd", lr=1e30, schedule="constant", loss="squared_error", epochs=5)
     result = curve(config, fresh(config))
     assert len(result) < 5
     assert not np.isfinite(result[-1]["train_loss"])
 
 
-def test_a_run_gone_on_with_ends_as_it_would_have(tmp_path):
+def test_a_continued_run_ends_as_it_would_have(tmp_path):
     whole = curve(CONFIG, fresh(CONFIG))
     state = fresh(CONFIG)
     for metrics in train(CONFIG, Loader(PARTS, CONFIG, CPU), state):

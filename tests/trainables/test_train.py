@@ -1,4 +1,4 @@
-"""One run: what it gives, that it can be repeated, and that it can be gone on with."""
+"""One run: what it gives, that it can be repeated, and that it can be continued."""
 
 import json
 import math
@@ -82,12 +82,12 @@ def fresh(config: TrainConfig) -> TrainState:
     return TrainState.create(config, PARTS.data.input_shape, len(PARTS.data.classes), CPU)
 
 
-def going_on(config: TrainConfig, state: TrainState):
+def continued(config: TrainConfig, state: TrainState):
     return train(config, Loader(PARTS, config, CPU), state)
 
 
 def curve(config: TrainConfig, state: TrainState | None = None) -> list[dict]:
-    return [unmeasured(asdict(metrics)) for metrics in going_on(config, state or fresh(config))]
+    return [unmeasured(asdict(metrics)) for metrics in continued(config, state or fresh(config))]
 
 
 def restored(config: TrainConfig, path) -> TrainState:
@@ -206,11 +206,11 @@ def test_a_model_is_told_the_shape_of_the_images_it_will_get(resize, shape):
 @pytest.mark.usefixtures("own_models")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("model", ["lenet", "with_dropout"])
-def test_a_run_gone_on_with_is_the_same(tmp_path, model, optimizer):
+def test_a_continued_run_is_the_same(tmp_path, model, optimizer):
     config = TrainConfig.from_params({**TRAINING, "model": model, "optimizer": optimizer})
     whole = curve(config)
     state = fresh(config)
-    for metrics in going_on(config, state):
+    for metrics in continued(config, state):
         if metrics.epoch == 2:
             state.save(tmp_path / "state")
             break
@@ -231,10 +231,10 @@ def test_a_run_gone_on_with_is_the_same(tmp_path, model, optimizer):
     ],
     ids=str,
 )
-def test_whatever_it_uses_a_run_gone_on_with_is_the_same(tmp_path, params):
+def test_whatever_it_uses_a_continued_run_is_the_same(tmp_path, params):
     config = TrainConfig.from_params({**TRAINING, "epochs": 3, **params})
     whole, state = curve(config), fresh(config)
-    next(going_on(config, state))
+    next(continued(config, state))
     state.save(tmp_path / "state")
     torch.rand(3)
     assert curve(config, restored(config, tmp_path / "state")) == whole[1:]
@@ -264,7 +264,7 @@ def test_a_run_ends_when_its_loss_is_not_finite(config):
 
 
 @diverging
-def test_a_run_ended_so_is_not_gone_on_with(tmp_path, config):
+def test_a_run_that_ended_so_does_not_continue(tmp_path, config):
     state = fresh(config)
     assert len(curve(config, state)) < 5
     state.save(tmp_path / "state")
@@ -276,29 +276,29 @@ def test_an_epoch_ends_where_the_loss_is_no_longer_finite_and_is_not_evaluated(m
     """At the next look within the epoch, or at its end."""
     steps = []
 
-    def step(config, state, images, labels, images_a_pass):
+    def step(config, state, images, labels, micro_batch):
         steps.append(len(labels))
         return torch.tensor(math.nan if len(steps) > 2 else 1.0), torch.tensor(0)
 
-    monkeypatch.setattr(trainables.train, "CHECKED", checked)
-    monkeypatch.setattr(trainables.train, "train_step", step)
+    monkeypatch.setattr(trainables.training, "FINITE_CHECK_STEPS", checked)
+    monkeypatch.setattr(trainables.training, "train_step", step)
     config = TrainConfig(epochs=3, batch_size=4)
-    (metrics,) = going_on(config, fresh(config))
+    (metrics,) = continued(config, fresh(config))
     assert len(steps) == (4 if checked == 2 else len(Loader(PARTS, config, CPU)))
     assert metrics.epoch == 1
     assert all(math.isnan(getattr(metrics, name)) for name in ("train_loss", "val_loss", "val_accuracy"))
 
 
-@pytest.mark.parametrize("images_a_pass", [1, 5, 16, 100])
+@pytest.mark.parametrize("micro_batch", [1, 5, 16, 100])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_batch_in_parts_gives_the_step_of_the_whole(loss, images_a_pass):
+def test_a_batch_in_parts_gives_the_step_of_the_whole(loss, micro_batch):
     config = TrainConfig(model="lenet", optimizer="sgd", loss=loss, clip_norm=0.5, batch_size=16, epochs=2)
-    whole, divided = fresh(config), fresh(config)
+    whole, in_parts = fresh(config), fresh(config)
     curves = [
         [unmeasured(asdict(m)) for m in train(config, Loader(PARTS, config, CPU, n), state)]
-        for n, state in ((None, whole), (images_a_pass, divided))
+        for n, state in ((None, whole), (micro_batch, in_parts))
     ]
-    torch.testing.assert_close(weights(divided.model), weights(whole.model), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(weights(in_parts.model), weights(whole.model), rtol=1e-3, atol=1e-5)
     for one, other in zip(*curves, strict=True):
         assert list(one.values()) == pytest.approx(list(other.values()), rel=1e-3)
 
@@ -331,9 +331,9 @@ def test_another_process_trains_the_same(other_curves):
     assert other_curves["whole"] == curve(TrainConfig.from_params(TRAINING))
 
 
-def test_a_killed_run_gone_on_with_is_the_same(other, other_curves):
+def test_a_killed_run_that_continues_is_the_same(other, other_curves):
     folder, _ = other
     assert len(other_curves["killed"]) == KILLED_IN_EPOCH
     config = TrainConfig.from_params(TRAINING)
-    gone_on = curve(config, restored(config, folder / "killed" / "state"))
-    assert other_curves["killed"] + gone_on == curve(config)
+    rest = curve(config, restored(config, folder / "killed" / "state"))
+    assert other_curves["killed"] + rest == curve(config)

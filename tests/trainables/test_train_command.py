@@ -1,5 +1,6 @@
 """`python -m trainables.train`"""
 
+import argparse
 import os
 import re
 import subprocess
@@ -45,24 +46,26 @@ def pictures(tmp_path_factory) -> list[str]:
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(capsys):
     def run(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["train", *arguments])
-        train.main()
+        assert train.main(list(arguments)) == 0
         return capsys.readouterr().out
 
     return run
 
 
 @pytest.fixture
-def refusal(run, capsys):
+def refusal(capsys):
     """What is written where the command does not end well."""
 
     def refusal(*arguments: str) -> str:
-        with pytest.raises(SystemExit) as exit:
-            run(*arguments)
-        assert exit.value.code not in (0, None)
-        return str(exit.value.code) + capsys.readouterr().err
+        try:
+            code = train.main(list(arguments))
+        except SystemExit as exit:  # by argparse, of arguments that cannot be read
+            code = exit.code
+            assert code == 2
+        assert code in (1, 2)
+        return capsys.readouterr().err
 
     return refusal
 
@@ -192,3 +195,31 @@ def test_every_bad_value_is_refused_in_one_line(refusal, pictures):
     assert "lr: must be above 0" in error
     assert "optimizer: must be one of adam, adamw, sgd" in error
     assert len(error.splitlines()) == 1
+
+
+def test_another_program_can_have_it_as_a_subcommand(pictures, capsys):
+    parser = argparse.ArgumentParser(prog="program")
+    train.add_arguments(parser.add_subparsers(dest="command").add_parser("train", description=train.DESCRIPTION))
+    arguments = parser.parse_args(["train", *pictures, "--epochs", "1"])
+    assert train.run(arguments) == 0
+    assert re.search(EPOCH.format(1), capsys.readouterr().out)
+
+
+def test_the_data_directory_is_that_of_searches(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEARCH_DATA_DIR", str(tmp_path))
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    assert parser.parse_args([]).data_dir == tmp_path
+
+
+def test_arguments_are_described_before_torch_is_loaded():
+    script = (
+        "import argparse, sys\n"
+        "from trainables import train\n"
+        "parser = argparse.ArgumentParser()\n"
+        "train.add_arguments(parser)\n"
+        "parser.parse_args(['--epochs', '3', '--threads', '1'])\n"
+        "assert len(parser.format_help()) > 1000\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=PROJECT, check=True)

@@ -149,7 +149,7 @@ def test_values_at_the_edge_are_taken(params):
         ("enlarge", ("none", *ENLARGEMENTS)),
     ],
 )
-def test_every_known_name_is_taken_and_told_to_who_names_another(name, known):
+def test_every_known_name_is_accepted_and_listed_for_an_unknown_one(name, known):
     for value in known:
         assert getattr(TrainConfig(**{name: value}), name) == value
     assert all(value in problem(name, "nothing of the kind") for value in known)

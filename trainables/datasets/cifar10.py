@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009): 60,000 colour pictures of 32 x 32 in 10 classes, 10,000 of them to test."""
+"""CIFAR-10 (Krizhevsky 2009): 60,000 colour pictures of 32 x 32 in 10 classes; 10,000 are the test set."""
 
 import fcntl
 import socket
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from contract.formatting import first_line
 from trainables import plain_pickle
 from trainables.cache import Decoded, cached, canonical_order
 from trainables.image_data import DataError, DataMissing, ImageData
@@ -17,21 +18,25 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 BATCHES = "cifar-10-batches-py"
 TRAIN_BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
 HOST = "www.cs.toronto.edu"
+"""The host that torchvision downloads from."""
+CONNECT_TIMEOUT_S = 5
+SHAPE = (32, 32, 3)
+"""Height, width and channels of an image."""
 
 Found = tuple[list[Path], Callable[[], Decoded]]
-"""The files of one form, and what reads them."""
+"""The files of one form, and the function that reads them."""
 
 
 def load(root: Path) -> ImageData:
-    """CIFAR-10 from whichever of its three forms is under `root`, downloaded if none is.
+    """Load CIFAR-10 from whichever of its three forms is under `root`; download it if none is.
 
     The forms are torchvision's `cifar-10-batches-py/`, the Hugging Face hub's parquet files
     (`cifar10/train-*.parquet`, `cifar10/test-*.parquet`) and folders of pictures
-    (`cifar10/train/<class>/*.png`, `cifar10/test/<class>/*.png`). All give identical arrays, in an
-    order of their own (`canonical_order`).
+    (`cifar10/train/<class>/*.png`, `cifar10/test/<class>/*.png`). All give identical arrays, whose
+    order does not depend on that of the files (`canonical_order`).
 
     Raises:
-        DataMissing: no form is there and the download's host cannot be reached.
+        DataMissing: no form is there, and the host to download from cannot be reached.
         DataError: a file is damaged or has the wrong contents.
     """
     for find in (_find_batches, _find_parquet, _find_folders):
@@ -119,9 +124,8 @@ def _read_parquet(files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
             pictures = table["img"].combine_chunks().field("bytes").to_pylist()
             classes = table["label"].to_numpy().astype(np.int64)
         except (pyarrow.ArrowException, OSError, KeyError, AttributeError, TypeError, ValueError) as error:
-            first_line = (str(error) or type(error).__name__).splitlines()[0]
             raise DataError(
-                f"{path} is not a readable parquet file of CIFAR-10 ({first_line}): fetch it again"
+                f"{path} is not a readable parquet file of CIFAR-10 ({first_line(error)}): fetch it again"
             ) from error
         decoded = [decode(picture, where=f"{path}, row {row}") for row, picture in enumerate(pictures)]
         for row, picture in enumerate(decoded):
@@ -133,16 +137,16 @@ def _read_parquet(files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _checked_size(picture: np.ndarray, where: str) -> np.ndarray:
-    if picture.shape != (32, 32, 3):
+    if picture.shape != SHAPE:
         raise DataError(f"{where} is {picture.shape[1]}x{picture.shape[0]}, pictures of CIFAR-10 are 32x32")
     return picture
 
 
 def _checked(images: np.ndarray, labels: np.ndarray, place: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The same images and labels.
+    """Return the images and labels as they are, once they are known to fit CIFAR-10.
 
     Raises:
-        DataError: they cannot be CIFAR-10's.
+        DataError: their size or number is another, or a label is out of range.
     """
     _checked_size(images[0], str(place))
     if len(images) != len(labels):
@@ -161,9 +165,15 @@ def _decoded(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.nd
 
 
 def _download(root: Path) -> None:
-    """Fetch the archive by torchvision; one of several starting processes does it, and `root` sees it whole."""
+    """Fetch the archive by torchvision.
+
+    One of several starting processes does so, and the archive appears in `root` as a whole.
+
+    Raises:
+        DataMissing: the host cannot be reached, or the download fails.
+    """
     try:
-        socket.create_connection((HOST, 443), timeout=5).close()
+        socket.create_connection((HOST, 443), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise DataMissing(
             f"no CIFAR-10 under {root}, and {HOST} cannot be reached to download it ({error}): put {BATCHES}/, "

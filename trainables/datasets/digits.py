@@ -8,12 +8,12 @@ import numpy as np
 from trainables.cache import Decoded, cached
 from trainables.image_data import DataMissing, ImageData
 
-TEST_EVERY = 5
-"""Every fifth image is a test image: the set has no split of its own."""
+TEST_STRIDE = 5
+"""Every fifth image is a test image: scikit-learn has no split of its own."""
 
 
-def load(root: Path) -> ImageData:
-    """Grey 32 x 32 images, 1,437 to train and 360 to test; `root` is not used.
+def load(_root: Path) -> ImageData:
+    """Load grey 32 x 32 images, 1,437 to train and 360 to test, which need no files in the data directory.
 
     scikit-learn holds them as 8 x 8 counts of the ink in 4 x 4 blocks of 32 x 32 bitmaps. They are
     brought back to that size (each count fills its block), so that networks for 32 x 32 images fit.
@@ -36,5 +36,5 @@ def _decode() -> Decoded:
     grey = np.minimum(digits.images * 16, 255).astype(np.uint8)
     images = grey.repeat(4, axis=1).repeat(4, axis=2)[..., None]
     labels = digits.target.astype(np.int64)
-    test = np.arange(len(labels)) % TEST_EVERY == 0
+    test = np.arange(len(labels)) % TEST_STRIDE == 0
     return Decoded(tuple("0123456789"), images[~test], labels[~test], images[test], labels[test])

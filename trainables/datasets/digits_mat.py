@@ -8,19 +8,21 @@ from trainables.cache import Decoded, cached
 from trainables.image_data import DataError, DataMissing, ImageData
 
 FILE = Path("digits") / "digits.mat"
-SIDE = 16
-PARTS = {"train": ("X", "y"), "validation": ("Xvalid", "yvalid"), "test": ("Xtest", "ytest")}
+SIDE_PIXELS = 16
+MATRICES = {"train": ("X", "y"), "validation": ("Xvalid", "yvalid"), "test": ("Xtest", "ytest")}
+"""Names of the matrices of images and of labels of each part."""
+KINDS = ("images", "labels")
 
 
 def load(root: Path) -> ImageData:
-    """`root/digits/digits.mat` (or `root/digits.mat`), with the validation and test sets of its own.
+    """Load `root/digits/digits.mat` (or `root/digits.mat`), which has validation and test sets of its own.
 
-    A row of the file is an image column by column, as MATLAB stores it: here images are the right way
-    up. Its label 10 is the digit 0.
+    A row of the file is an image column by column, as MATLAB stores it; the arrays have images the right way
+    up. Label 10 of the file is the digit 0.
 
     Raises:
         DataMissing: the file is not there.
-        DataError: it cannot be read, or has other contents.
+        DataError: the file cannot be read, or has other contents.
     """
     path = next((p for p in (root / FILE, root / FILE.name) if p.is_file()), None)
     if path is None:
@@ -33,7 +35,7 @@ def _decode(path: Path) -> Decoded:
 
     try:
         content = loadmat(path)
-        parts = {part: _part(content[images], content[labels]) for part, (images, labels) in PARTS.items()}
+        parts = {part: _part(content[images], content[labels]) for part, (images, labels) in MATRICES.items()}
     except KeyError as error:
         raise DataError(f"{path} has no matrix {error}: it must have {_matrices()}") from error
     except Exception as error:  # a damaged file can raise nearly anything
@@ -42,19 +44,16 @@ def _decode(path: Path) -> Decoded:
     return Decoded(classes=tuple("0123456789"), **arrays)
 
 
-KINDS = ("images", "labels")
-
-
 def _part(rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if rows.shape[1] != SIDE * SIDE or len(rows) != labels.size:
+    if rows.shape[1] != SIDE_PIXELS * SIDE_PIXELS or len(rows) != labels.size:
         raise ValueError(f"{rows.shape[0]} rows of {rows.shape[1]} pixels for {labels.size} labels")
     if labels.min() < 1 or labels.max() > 10:
         raise ValueError(f"labels from {labels.min()} to {labels.max()}, not 1 to 10")
     if not np.array_equal(rows, rows.astype(np.uint8)):
         raise ValueError(f"pixels from {rows.min():g} to {rows.max():g}, not whole numbers from 0 to 255")
-    images = rows.reshape(-1, SIDE, SIDE).transpose(0, 2, 1)[..., None]
+    images = rows.reshape(-1, SIDE_PIXELS, SIDE_PIXELS).transpose(0, 2, 1)[..., None]
     return images.astype(np.uint8), labels.ravel().astype(np.int64) % 10
 
 
 def _matrices() -> str:
-    return ", ".join(name for pair in PARTS.values() for name in pair)
+    return ", ".join(name for pair in MATRICES.values() for name in pair)

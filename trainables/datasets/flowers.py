@@ -7,13 +7,14 @@ from trainables.image_data import ImageData
 
 
 def load(root: Path, *, image_size: int | None = None) -> ImageData:
-    """`root/flowers/train_data/<class>/*.jpg` (300 pictures) and `test_data/<class>/*.jpg` (600).
+    """Load `root/flowers/train_data/<class>/*.jpg` (300 pictures) and `test_data/<class>/*.jpg` (600).
 
     Args:
-        image_size: resize all to this many pixels a side.
+        root: the folder of all data sets.
+        image_size: pixels a side that all pictures are resized to.
 
     Raises:
-        DataMissing: it is not there.
+        DataMissing: the folder is not there.
         DataError: a picture cannot be read, or sizes differ.
     """
     return image_folder.load(root, folder="flowers", image_size=image_size)

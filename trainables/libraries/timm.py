@@ -1,6 +1,5 @@
 """Any classifier of timm: `model: timm/convnext_tiny`."""
 
-import sys
 from typing import Any
 
 from torch import nn
@@ -9,19 +8,24 @@ from contract.formatting import first_line, nearest
 from trainables import pretrained
 from trainables.errors import ModelError
 from trainables.module_folder import UnknownName
+from trainables.torch_private import fit_timm_weights
 
 
 def check(classifier: str) -> None:
-    """Raises: UnknownName: timm has no such classifier, or is not installed."""
+    """Refuse a name that timm does not have.
+
+    Raises:
+        UnknownName: timm has no such classifier, or is not installed.
+    """
     timm = _timm()
     if not timm.is_model(classifier.partition(".")[0]):
         close = nearest(classifier, timm.list_models())
-        raise UnknownName(f"no {classifier!r} in timm{close}; timm.list_models('resnet*') lists what there is")
+        raise UnknownName(f"no {classifier!r} in timm{close}; timm.list_models('resnet*') lists its names")
     try:
         timm.get_pretrained_cfg(classifier, allow_unregistered=False)
     except RuntimeError as error:
         network = classifier.partition(".")[0]
-        raise UnknownName(f"{error}; timm.list_pretrained('{network}*') lists what there is") from error
+        raise UnknownName(f"{error}; timm.list_pretrained('{network}*') lists its weights") from error
 
 
 def build(
@@ -32,14 +36,17 @@ def build(
     weights: str = pretrained.NONE,
     frozen: bool = False,
 ) -> nn.Module:
-    """The network with a last layer for so many classes, and a first one for grey images where need be.
+    """Build a classifier with a last layer for so many classes, and a first one for the channels of the images.
 
     Args:
+        classifier: its name in the library.
+        input_shape: (channels, height, width).
+        num_classes: outputs of the network.
         weights: none (random), imagenet (what timm has pretrained, downloaded), or a file with a state dict.
-        frozen: train the last layer alone.
+        frozen: whether the last layer alone is trained.
 
     Raises:
-        ModelError: the weights cannot be had, or do not fit; random ones would be frozen.
+        ModelError: the weights are not there or do not fit, or random ones would be frozen.
     """
     timm = _timm()
     pretrained.check_options(weights, frozen)
@@ -51,23 +58,17 @@ def build(
         model = timm.create_model(classifier, pretrained=weights == pretrained.IMAGENET, **arguments)
     except Exception as error:  # of the hub, or of a size of images that the network cannot have
         if weights == pretrained.IMAGENET:
-            raise pretrained.not_downloaded(f"timm/{classifier}", error) from error
+            raise pretrained.download_error(f"timm/{classifier}", error) from error
         shape = "x".join(map(str, input_shape[1:]))
         raise ModelError(f"timm/{classifier} cannot be built for images of {shape} ({first_line(error)})") from error
     heads = _heads(model)
     if weights not in (pretrained.NONE, pretrained.IMAGENET):
-        pretrained.load_weights(model, _fitted(pretrained.read_weights(weights), model), heads, weights)
+        pretrained.load_weights(model, fit_timm_weights(pretrained.read_weights(weights), model), heads, weights)
     return pretrained.Frozen(model, heads) if frozen else model
 
 
-def _fitted(weights: dict, model: Any) -> dict:
-    """Weights in the form of this model: position embeddings of transformers for another size of images, say."""
-    fit = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    return fit(weights, model) if fit else weights
-
-
 def _heads(model: Any) -> tuple[str, ...]:
-    """The names of the last layers: distilled networks have two."""
+    """Name the last layers: distilled networks have two."""
     found = model.get_classifier()
     last = found if isinstance(found, tuple) else (found,)
     return tuple(name for name, module in model.named_modules() if any(module is one for one in last))

@@ -14,7 +14,11 @@ from trainables.module_folder import UnknownName
 
 
 def check(classifier: str) -> None:
-    """Raises: UnknownName: torchvision has no such classifier."""
+    """Refuse a name that torchvision does not have.
+
+    Raises:
+        UnknownName: torchvision has no such classifier.
+    """
     known = zoo.list_models(module=zoo)
     if classifier not in known:
         raise UnknownName(
@@ -30,20 +34,21 @@ def build(
     weights: str = pretrained.NONE,
     frozen: bool = False,
 ) -> nn.Module:
-    """The network with a last layer for so many classes, and a first one for grey images where need be.
+    """Build a classifier with a last layer for so many classes, and a first one for the channels of the images.
 
     Args:
+        classifier: its name in the library.
+        input_shape: (channels, height, width).
+        num_classes: outputs of the network.
         weights: none (random), imagenet (downloaded), or a file with a state dict.
-        frozen: train the last layer alone.
+        frozen: whether the last layer alone is trained.
 
     Raises:
-        ModelError: the weights cannot be had, or do not fit; random ones would be frozen.
+        ModelError: the weights are not there or do not fit, or random ones would be frozen.
     """
     pretrained.check_options(weights, frozen)
-    model = zoo.get_model(classifier, weights=None, **_arguments(classifier, input_shape))
-    if hasattr(model, "transform_input"):
-        # torchvision's weights of these were trained on images normalised in another way.
-        model.transform_input = weights == pretrained.IMAGENET
+    arguments = _arguments(classifier, input_shape, imagenet=weights == pretrained.IMAGENET)
+    model: nn.Module = zoo.get_model(classifier, weights=None, **arguments)
     head = pretrained.replace_head(model, num_classes)
     pretrained.set_channels(model, input_shape[0])
     if weights == pretrained.IMAGENET:
@@ -53,14 +58,15 @@ def build(
     return pretrained.Frozen(model, (head,)) if frozen else model
 
 
-def _arguments(classifier: str, input_shape: tuple[int, int, int]) -> dict[str, object]:
-    """What some of the builders need: no second output in training, the size of the images."""
+def _arguments(classifier: str, input_shape: tuple[int, int, int], *, imagenet: bool) -> dict[str, object]:
+    """Return what some of the builders need: no second output in training, or the size of the images."""
     if classifier in ("googlenet", "inception_v3"):
-        return {"aux_logits": False, "init_weights": True}
+        # torchvision's weights of these were trained on images that were normalised in another way.
+        return {"aux_logits": False, "init_weights": True, "transform_input": imagenet}
     return {"image_size": input_shape[1]} if classifier.startswith("vit_") else {}
 
 
-def _downloaded(classifier: str) -> dict:
+def _downloaded(classifier: str) -> dict[str, torch.Tensor]:
     try:
         entry = zoo.get_model_weights(classifier).DEFAULT
     except (AttributeError, ValueError) as error:
@@ -68,7 +74,7 @@ def _downloaded(classifier: str) -> dict:
     try:
         return dict(entry.get_state_dict(progress=False, check_hash=True, weights_only=True))
     except (URLError, OSError) as error:
-        raise pretrained.not_downloaded(f"torchvision/{classifier}", error) from error
+        raise pretrained.download_error(f"torchvision/{classifier}", error) from error
     except Exception as error:  # a damaged file can raise nearly anything
         place = Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
         raise ModelError(f"weights: what was downloaded of {classifier} is damaged: remove {place}") from error

@@ -2,17 +2,19 @@
 
 from torch import nn
 
-from trainables.errors import check_least, check_size
+from trainables.errors import check_minimum, check_size
 
 
 def build(
     input_shape: tuple[int, int, int], num_classes: int, *, width: int = 32, hidden: int = 128, dropout: float = 0.0
 ) -> nn.Module:
-    """Twice conv 3x3, batch norm, ReLU, max pool 2; then `hidden` units with ReLU, and the classes.
+    """Build, twice, conv 3x3, batch norm, ReLU, max pool 2; then `hidden` units with ReLU, and the classes.
 
     Args:
         input_shape: (channels, height, width), 4 x 4 at least.
+        num_classes: outputs of the network.
         width: channels of the first convolution; the second has twice as many.
+        hidden: units of the hidden linear layer.
         dropout: part of the hidden units that is dropped in training.
 
     Raises:
@@ -20,8 +22,8 @@ def build(
     """
     channels, height, columns = input_shape
     check_size("fashionnet", input_shape, 4)
-    check_least("width", width, 1)
-    check_least("hidden", hidden, 1)
+    check_minimum("width", width, 1)
+    check_minimum("hidden", hidden, 1)
     return nn.Sequential(
         nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(width, 2 * width, 3, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU(), nn.MaxPool2d(2),

@@ -11,10 +11,11 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 def build(
     input_shape: tuple[int, int, int], num_classes: int, *, pooling: str = "max", activation: str = "relu"
 ) -> nn.Module:
-    """Conv 6@5x5, pool 2, conv 16@5x5, pool 2, then fully connected 120, 84 and `num_classes`.
+    """Build conv 6@5x5, pool 2, conv 16@5x5, pool 2, then fully connected 120, 84 and `num_classes`.
 
     Args:
         input_shape: (channels, height, width), 16 x 16 at least.
+        num_classes: outputs of the network.
         pooling: max, or average as in the original.
         activation: relu, or tanh as in the original.
 

@@ -1,4 +1,4 @@
-"""ResNet-18 (He et al. 2016) of torchvision, from ImageNet weights or anew. 11,181,642 parameters with 10 classes."""
+"""ResNet-18 (He et al. 2016) of torchvision, random or pretrained. 11,181,642 parameters with 10 classes."""
 
 from functools import partial
 

@@ -6,7 +6,7 @@ from trainables.models import lenet
 
 
 def build(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """Conv 6@5x5, pool 2, conv 16@5x5, pool 2, then 120, 84 and the classes: the layers of LeNet-5 as it is here.
+    """Build conv 6@5x5, pool 2, conv 16@5x5, pool 2, then 120, 84 and the classes: the layers of `lenet`.
 
     Raises:
         ModelError: the images are smaller than 16 x 16.
