@@ -7,6 +7,7 @@ from plotly.subplots import make_subplots
 from analysis import theme
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.metrics import label
 
 TITLE = "The winner, epoch by epoch"
 SECTION = "best"
@@ -58,7 +59,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     """In words."""
     seeds, lasts = frame["seed"].nunique(), frame.groupby(["metric", "seed"])["value"].last().groupby("metric").mean()
     ends = ", ".join(
-        f"{theme.label(m)} {lasts[m]:.4f}" for m in ("train_accuracy", "val_accuracy", "val_loss") if m in lasts
+        f"{label(m)} {lasts[m]:.4f}" for m in ("train_accuracy", "val_accuracy", "val_loss") if m in lasts
     )
     runs = f"{seeds} runs on fresh seeds, " if seeds > 1 else "One run, "
     mean = "mean " if seeds > 1 else ""

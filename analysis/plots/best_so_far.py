@@ -7,6 +7,8 @@ from plotly.subplots import make_subplots
 from analysis import theme
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.formatting import duration
+from contract.metrics import label
 
 TITLE = "Over trials and over time"
 SECTION = "progress"
@@ -48,7 +50,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         panels.add_traces([points, line], rows=1, cols=column)
     panels.update_xaxes(title_text="trials finished", **theme.whole_axis(len(frame)), col=1)
     panels.update_xaxes(title_text="minutes since the start", col=2)
-    panels.update_yaxes(title_text=theme.label(record.metric), col=1)
+    panels.update_yaxes(title_text=label(record.metric), col=1)
     return panels
 
 
@@ -57,7 +59,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     last = frame["best"].ne(frame["best"].shift()).to_numpy().nonzero()[0][-1]
     row = frame.loc[last]
     return (
-        f"{len(frame)} trials have a result. The best, trial {row['number']} with {theme.label(record.metric)} "
+        f"{len(frame)} trials have a result. The best, trial {row['number']} with {label(record.metric)} "
         f"{row['best']:.4f}, was the one that finished as number {row['finished']}, "
-        f"{theme.duration(60 * row['minutes'])} after the start. Open circles: stopped early."
+        f"{duration(60 * row['minutes'])} after the start. Open circles: stopped early."
     )

@@ -15,7 +15,9 @@ from threadpoolctl import threadpool_limits
 from analysis import scales, theme
 from analysis.errors import Missing
 from analysis.importance import varied
-from analysis.record import ENOUGH, Record, Setting
+from analysis.record import MIN_TRIALS, Record
+from analysis.setting import Setting
+from contract.metrics import label
 
 TITLE = "Two settings together"
 SECTION = "interactions"
@@ -54,7 +56,7 @@ def prepare(record: Record) -> pd.DataFrame:
     have = found.dropna(subset=[s.column for s in settings])
     columns = {s.key: _shown(s, have[s.column]) for s in settings}
     trials = pd.DataFrame({"kind": "trial", "number": have["number"], **columns, "value": have["value"]})
-    if len(have) < ENOUGH or not all(s.numeric for s in settings):
+    if len(have) < MIN_TRIALS or not all(s.numeric for s in settings):
         return trials.astype({"number": "Int64"}).reset_index(drop=True)
     return pd.concat([trials, _surface(settings, have, record.maximize)], ignore_index=True).astype({"number": "Int64"})
 
@@ -95,10 +97,10 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     """In words."""
     x, y = _settings(frame, record)
     trials, surface = frame[frame["kind"] == "trial"], frame[frame["kind"] == "surface"].dropna(subset="value")
-    objective = theme.label(record.metric)
+    objective = label(record.metric)
     ranked = trials.sort_values("value", ascending=not record.maximize, kind="stable")
     best, tenth = ranked.iloc[0], ranked.head(math.ceil(len(ranked) / 10))
-    first = ", the two most important settings" if len(scales.positions(record)) >= ENOUGH else ""
+    first = ", the two most important settings" if len(scales.positions(record)) >= MIN_TRIALS else ""
     text = (
         f"{len(trials)} trials after epoch {record.comparable_epoch} by {x.key} and {y.key}{first}. The best, "
         f"{objective} {best['value']:.4f}, is trial {best['number']} with {x.key} {_text(best[x.key])} and {y.key} "
@@ -106,7 +108,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
         f"tenth ({len(tenth)}) have {scales.span(x.key, tenth[x.key])} and {scales.span(y.key, tenth[y.key])}."
     )
     if surface.empty:
-        why = "one of the settings is not a number" if len(trials) >= ENOUGH else f"that takes {ENOUGH} trials"
+        why = "one of the settings is not a number" if len(trials) >= MIN_TRIALS else f"that takes {MIN_TRIALS} trials"
         return f"{text} No surface is fitted: {why}."
     top = surface.sort_values("value", ascending=not record.maximize).iloc[0]
     fitted = f"{FITTED} of them, drawn at random" if len(trials) > FITTED else "all of them"

@@ -7,6 +7,7 @@ from plotly.subplots import make_subplots
 from analysis import theme
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.metrics import label
 
 TITLE = "Time and memory"
 SECTION = "cost"
@@ -54,7 +55,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
             hovertemplate="%{y}: %{x:.4g} (%{customdata} trials)<extra></extra>",
         )  # fmt: skip
         panels.add_trace(points, row=1, col=column)
-        panels.update_xaxes(title_text=theme.label(measure), rangemode="tozero", nticks=5, col=column)
+        panels.update_xaxes(title_text=label(measure), rangemode="tozero", nticks=5, col=column)
     panels.update_yaxes(type="category")
     return panels
 

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from analysis import colouring, importance, theme
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.metrics import label
 
 TITLE = "Learning curves of all trials"
 SECTION = "curves"
@@ -40,7 +41,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         )
         for colour, (number, curve) in zip(colours, frame.groupby("number"), strict=True)
     ]  # fmt: skip
-    made = theme.figure(*lines, x="epoch", y=theme.label(record.metric), height=480, hovermode="closest")
+    made = theme.figure(*lines, x="epoch", y=label(record.metric), height=480, hovermode="closest")
     made.update_xaxes(theme.whole_axis(frame["epoch"].max()))
     reached = [rung for rung in record.rungs if rung <= frame["epoch"].max()]
     named = len(reached) <= NAMED

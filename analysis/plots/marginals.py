@@ -11,8 +11,10 @@ from plotly.subplots import make_subplots
 from analysis import theme
 from analysis.errors import Missing
 from analysis.importance import varied
-from analysis.record import Record, Setting
+from analysis.record import Record
 from analysis.scales import axis, fence, jittered, labels, positions, ticks
+from analysis.setting import Setting
+from contract.metrics import label
 
 TITLE = "The effect of each setting"
 SECTION = "settings"
@@ -73,7 +75,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         panels.update_xaxes(**axis(setting, MARKS), **at)
     free = (high - low or 1) * 0.06
     panels.update_yaxes(range=[low - free, high + free])
-    panels.update_yaxes(title_text=theme.label(record.metric), col=1)
+    panels.update_yaxes(title_text=label(record.metric), col=1)
     return panels
 
 
@@ -91,7 +93,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     left = len(varied(record)) - frame["setting"].nunique()
     parts = (
         f"{trials['number'].nunique()} trials after epoch {record.comparable_epoch}.",
-        f"Best and worst median of the {theme.label(record.metric)}: {'; '.join(found)}." if found else "",
+        f"Best and worst median of the {label(record.metric)}: {'; '.join(found)}." if found else "",
         f"Too poor for the axis, and triangles at its edge: {beyond}." if beyond else "",
         f"The {PANELS} most important settings are shown, {left} are not." if left else "",
     )

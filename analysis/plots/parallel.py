@@ -9,8 +9,10 @@ import plotly.graph_objects as go
 from analysis import theme
 from analysis.errors import Missing
 from analysis.importance import varied
-from analysis.record import Record, Setting
+from analysis.record import Record
 from analysis.scales import colours, fence, labels, number, place_of, positions, round_marks, scaled, span, ticks
+from analysis.setting import Setting
+from contract.metrics import label
 
 TITLE = "All settings together"
 SECTION = "interactions"
@@ -44,7 +46,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     rng = np.random.default_rng(0)
     marks = round_marks(low, high)
     objective = {
-        "label": theme.label(record.metric), "values": frame["value"].clip(low, high),
+        "label": label(record.metric), "values": frame["value"].clip(low, high),
         "range": [low - free, high + free],
         "tickvals": marks, "ticktext": [number(mark) for mark in marks],
     }  # fmt: skip
@@ -65,7 +67,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     shown = f" The {len(keys)} most important settings are shown, {left} are not." if left else ""
     return (
         f"{len(frame)} trials after epoch {record.comparable_epoch}. The best tenth ({len(best)}) have "
-        f"{theme.label(record.metric)} {best['value'].min():.4f} to {best['value'].max():.4f} and "
+        f"{label(record.metric)} {best['value'].min():.4f} to {best['value'].max():.4f} and "
         f"{'; '.join(span(key, best[key]) for key in keys)}.{shown} "
         "Drag along an axis to pick trials; click it to show all again."
     )

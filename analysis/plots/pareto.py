@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from analysis import theme
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.metrics import label
 
 TITLE = "What training time buys"
 SECTION = "cost"
@@ -37,7 +38,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         line={"color": theme.CATEGORIES[4], "shape": "hv", "width": 2}, marker={"size": 8},
         customdata=front[["number", "epochs"]], hovertemplate=hover,
     )  # fmt: skip
-    made = theme.figure(points, line, x="seconds of training and validation", y=theme.label(record.metric))
+    made = theme.figure(points, line, x="seconds of training and validation", y=label(record.metric))
     made.update_xaxes(theme.log_axis(frame["seconds"].min(), frame["seconds"].max()))
     return made
 

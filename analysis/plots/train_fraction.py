@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from analysis import theme
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.metrics import label
 
 TITLE = "How much data it needs"
 SECTION = "train_fraction"
@@ -50,7 +51,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
                 customdata=means["n"], hovertemplate="mean of %{customdata}: %{y:.4f}<extra></extra>",
             ),
         ]  # fmt: skip
-    made = theme.figure(*traces, x="part of the training images", y=theme.label(record.metric))
+    made = theme.figure(*traces, x="part of the training images", y=label(record.metric))
     ticks = frame["fraction"].unique()
     made.update_xaxes(
         type="log", **({"tickvals": ticks, "ticktext": [f"{100 * t:g} %" for t in ticks]} if len(ticks) < 9 else {})
