@@ -4,15 +4,13 @@ import pandas as pd
 
 from analysis import page
 from analysis.errors import Missing
-from analysis.record import ConfirmedRuns, Record
+from analysis.record import COURSE, ConfirmedRuns, Record
 from analysis.statistics import difference
 from contract.formatting import amount
-from contract.metrics import EPOCH_SECONDS, IMAGES_PER_SECOND, LR, PEAK_MEMORY_MB, TEST_ACCURACY, label
+from contract.metrics import TEST_ACCURACY, label
 
 TOP_TRIALS = 10
 """Trials in the table of the best."""
-COURSE = (LR, EPOCH_SECONDS, IMAGES_PER_SECOND, PEAK_MEMORY_MB)
-"""Metrics that say how a training went, not how good its model is: figures of their own show them."""
 MEAN, SD = "_mean", "_sd"
 """The ends of column names: over the runs of a configuration."""
 

@@ -19,11 +19,14 @@ from contract import ranking
 from contract.events import CONFIRM, SEARCH
 from contract.formatting import first_line
 from contract.locations import resolve_uri
+from contract.metrics import EPOCH_SECONDS, IMAGES_PER_SECOND, LR, PEAK_MEMORY_MB
 from contract.outcomes import Outcome
 from contract.record import DESCRIPTION_FILE, SEARCH_ID, SPEC_FILE
 
 MIN_TRIALS = 20
 """Trials at one epoch that it takes to compare settings."""
+COURSE = (LR, EPOCH_SECONDS, IMAGES_PER_SECOND, PEAK_MEMORY_MB)
+"""Metrics that say how a training went, not how good its model is; figures of their own show them."""
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def read(client: MlflowClient, experiment: Experiment, search: str | None) -> Fr
     trials = [run for run in runs if record.TRIAL_NUMBER in run.data.tags]
     parents = [run for run in runs if record.SEARCH_ID in run.data.tags and not record.is_trial(run.data.tags)]
     curves = _curves(client, trials)
-    last_epochs = dict(zip(curves["run_id"], curves["epoch"], strict=True))  # a run's rows are ascending: the last stays
+    last_epochs = dict(zip(curves["run_id"], curves["epoch"], strict=True))  # rows ascend: a run's last one stays
     return Frames(
         trials=_numbers(pd.DataFrame([_row(run, last_epochs.get(run.info.run_id, 0)) for run in trials])),
         curves=curves,

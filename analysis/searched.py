@@ -57,8 +57,7 @@ def facts(record: Record) -> pd.DataFrame:
         if confirm
         else "none",
         "seeds of the trials": _seeds(record.trials["seed"]),
-        "wall time": duration(wall_seconds(record))
-        + (", confirmation included" if len(record.confirmations) else ""),
+        "wall time": duration(wall_seconds(record)) + (", confirmation included" if len(record.confirmations) else ""),
         "sum of the trials' times": duration(record.trials["seconds"].sum()),
         "ran on": f"{tags.get(HOST, 'unknown')}: {said['resources']}",
         "code": f"commit {commit}{changed}",

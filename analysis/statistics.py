@@ -87,7 +87,7 @@ class Difference:
         return f"not certain, the {'t' if certain[0] else 'bootstrap'} interval includes zero"
 
     def describe(self, metric: str, maximize: bool) -> str:
-        """Put the difference, its intervals and the verdict into words, as `+1.20 percentage points (...): better.`"""
+        """Put the difference, its intervals and the verdict into one sentence."""
         said = f"{signed(metric, self.mean)} {unit(metric)}".strip()
         if self.t is not None and self.bootstrap is not None:
             said += f" (95 % t interval {span(metric, self.t)}, bootstrap {span(metric, self.bootstrap)})"

@@ -28,8 +28,8 @@ def draw(figures: Mapping[str, go.Figure], folder: Path) -> None:
         plotly.io.write_images(stills, paths, width=WIDTH_PX, height=[f.layout.height for f in stills], scale=SCALE)
     except Exception as error:  # kaleido's browser can fail in many ways, or not be there
         raise Missing(
-            f"The figures could not be drawn as PNG files ({first_line(error)}): kaleido needs Chrome or Chromium on this "
-            "machine; install one (or run plotly_get_chrome), or give --no-png."
+            f"The figures could not be drawn as PNG files ({first_line(error)}): kaleido needs Chrome or Chromium on "
+            "this machine; install one (or run plotly_get_chrome), or give --no-png."
         ) from error
 
 

@@ -183,7 +183,9 @@ class _Finder:
         except MlflowException as error:
             raise AnalysisError(f"no run {run_id}: {first_line(error)}") from error
         if SEARCH_ID not in tags:
-            raise AnalysisError(f"run {run_id} is of another program: no search of this platform wrote it; name a run of a search")
+            raise AnalysisError(
+                f"run {run_id} is of another program: no search of this platform wrote it; name a run of a search"
+            )
         return tags
 
 

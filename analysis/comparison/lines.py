@@ -74,7 +74,7 @@ def describe_curves(frame: pd.DataFrame, metric: str) -> str:
 
 
 def prepare_best(contenders: Sequence[Contender], metric: str, maximize: bool) -> pd.DataFrame:
-    """A row a search and trial with a result, in the order in which they ended: contender, number, finished, value, best.
+    """A row a search and trial with a result, as they ended: contender, number, finished, value, best.
 
     Raises:
         Missing: there is no search among them.

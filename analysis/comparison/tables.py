@@ -27,7 +27,7 @@ def warnings(contenders: Sequence[Contender]) -> list[str]:
         splits = grouped(contenders, lambda c: f"{c.protocol[0]}, split seed {c.protocol[1]}")
         found.append(f"NOT VALIDATED ON THE SAME IMAGES ({splits}): validation results cannot be compared.")
     if on_test := [c.name for c in contenders if c.protocol[0] == "test"]:
-        found.append(f"SELECTED ON THE TEST SET: {', '.join(on_test)}. Those results are better than they would be on new images.")
+        found.append(f"SELECTED ON THE TEST SET: {', '.join(on_test)}. Those results are too good.")
     if chosen := [c.name for c in contenders if c.chosen]:
         found.append(
             f"Not confirmed: {', '.join(chosen)}. The best of many single runs is partly luck: trained again, it "

@@ -14,7 +14,8 @@ from analysis import importance, scales, stills
 from analysis.errors import Missing
 from analysis.plots import contour, marginals, parallel
 from analysis.plots import importance as importance_plot
-from analysis.record import Record, Setting
+from analysis.record import Record
+from analysis.setting import Setting
 
 LR = {"key": "lr", "low": 1e-4, "high": 1e-1, "log": True}
 DECAY = {"key": "weight_decay", "low": 0.0, "high": 1.0}
@@ -75,7 +76,9 @@ def test_chance_is_told_where_nothing_matters():
     found = drawn(lambda params, rng: rng.random())
     frame = importance.importances(found)
     assert (frame["importance"] <= frame["chance"]).all()
-    assert "No more than chance can yield: " + ", ".join(frame["setting"]) in importance_plot.describe(frame, found)
+    assert "No more than chance alone can reach: " + ", ".join(frame["setting"]) in importance_plot.describe(
+        frame, found
+    )
 
 
 def test_equal_records_have_equal_importances():
@@ -95,7 +98,7 @@ def test_a_conditional_setting_counts_over_the_trials_that_have_it():
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (drawn(by_lr, 19), "Trials that reached epoch 1: 19. To tell which settings mattered takes 20"),
+        (drawn(by_lr, 19), "Trials that reached epoch 1: 19. It takes 20 to tell which settings mattered"),
         (drawn(by_lr, space=(LR,)), "Only lr was varied"),
         (drawn(by_lr, space=(LR, {"key": "model", "choices": ["lenet", "mlp"]})), "Only lr was varied"),
         (drawn(by_lr, space=()), "No setting was varied"),
@@ -295,11 +298,11 @@ def test_lines_pass_the_settings_on_their_scales_and_the_objective_last():
     assert list(by_label["lr"].tickvals) == pytest.approx([0, 1 / 3, 2 / 3, 1])
     assert list(by_label["weight_decay"]["values"]) == [0.25, 1, 0, 0]
     assert by_label["optimizer"].ticktext == ("sgd", "adam")
-    assert list(by_label["optimizer"]["values"]) == pytest.approx([1, 1, 0, 0], abs=parallel.STREWN)
+    assert list(by_label["optimizer"]["values"]) == pytest.approx([1, 1, 0, 0], abs=parallel.MAX_JITTER)
     momentum = by_label["momentum"]
     assert momentum.ticktext[0] == "not set"
     assert momentum.tickvals[0] < 0
-    assert list(momentum["values"][:2]) == pytest.approx([momentum.tickvals[0]] * 2, abs=parallel.STREWN)
+    assert list(momentum["values"][:2]) == pytest.approx([momentum.tickvals[0]] * 2, abs=parallel.MAX_JITTER)
     assert list(momentum["values"][2:]) == pytest.approx([0, 1])
     for dimension in lines.dimensions:
         assert dimension.range[0] <= min(dimension["values"])
@@ -337,7 +340,7 @@ def test_the_surface_follows_a_plane_and_is_empty_where_no_trial_is():
     assert trials["value"].tolist() == pytest.approx([u + v / 2 for u, v in points])
     assert len(surface) == contour.GRID**2
     u, v = np.log10(surface["lr"] / 1e-4) / 3, surface["weight_decay"]
-    assert surface.loc[u > 0.5 + contour.NEAR, "value"].isna().all()
+    assert surface.loc[u > 0.5 + contour.MAX_DISTANCE, "value"].isna().all()
     shown = surface["value"].notna()
     assert shown.mean() > 0.4
     assert np.abs(surface["value"] - (u + v / 2))[shown].max() < 0.03
@@ -360,7 +363,7 @@ def test_no_surface_over_few_trials():
     found = drawn(by_lr, 19, space=(LR, DECAY))
     frame = contour.prepare(found)
     assert set(frame["kind"]) == {"trial"}
-    assert "No surface is fitted: that takes 20 trials." in contour.describe(frame, found)
+    assert "No surface is fitted: it takes 20 trials." in contour.describe(frame, found)
 
 
 def test_numbers_to_choose_from_stand_at_equal_distances():
