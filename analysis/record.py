@@ -114,7 +114,8 @@ class Record:
     @property
     def metrics(self) -> list[str]:
         """Every metric that the trials reported, the objective first, the others by name."""
-        found = {str(c).removeprefix("metrics.") for c in self.trials if str(c).startswith("metrics.")}
+        columns = self.trials.dropna(axis="columns", how="all").columns
+        found = {str(c).removeprefix("metrics.") for c in columns if str(c).startswith("metrics.")}
         return sorted(found, key=lambda metric: (metric != self.metric, metric))
 
     @cached_property
@@ -141,7 +142,8 @@ class Record:
         done = self.confirmations[
             (self.confirmations["outcome"] == Outcome.COMPLETED) & self.confirmations[self.last].notna()
         ].sort_values("seed")
-        found = {int(number): ConfirmedRuns(int(number), own) for number, own in done.groupby("number")}
+        runs_of = {number: done[done["number"] == number] for number in done["number"].unique().tolist()}
+        found = {number: ConfirmedRuns(number, own) for number, own in runs_of.items()}
         values = {number: c.values(self.metric).tolist() for number, c in found.items()}
         return [found[number] for number in ranking.winners(values, maximize=self.maximize)]
 

@@ -92,7 +92,7 @@ def wall_seconds(record: Record) -> float:
     if TOTAL_SECONDS in metrics:
         return float(metrics[TOTAL_SECONDS])
     ends = record.trials["started"] + record.trials["seconds"].fillna(0)
-    return float(ends.max()) - info.start_time / 1000
+    return float(ends.max()) - float(info.start_time) / 1000
 
 
 def _count(trials: int, limit: int) -> str:

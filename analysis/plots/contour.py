@@ -157,9 +157,9 @@ def _spacing(setting: Setting) -> float:
 def _unscaled(setting: Setting, units: Array) -> Array:
     """The numbers at places between 0 and 1, as `scales.scaled` gives them."""
     if setting.choices is not None:
-        return np.interp(units, np.linspace(0, 1, len(setting.choices)), scales.ordered(setting))
+        return np.asarray(np.interp(units, np.linspace(0, 1, len(setting.choices)), scales.ordered(setting)))
     if setting.log:
-        return setting.low * (setting.high / setting.low) ** units
+        return np.asarray(setting.low * (setting.high / setting.low) ** units)
     return setting.low + units * (setting.high - setting.low)
 
 

@@ -46,7 +46,7 @@ def plot(**changes: object) -> ModuleType:
     text = "Two trials, of which the first reached 0.5000."
     parts = {
         "TITLE": "Mine", "SECTION": "curves", "prepare": lambda record: pd.DataFrame({"x": [1]}),
-        "draw": lambda frame, record: go.Figure(go.Scatter(x=frame["x"])).update_layout(height=9),
+        "draw": lambda frame, record: go.Figure(go.Scatter(x=frame["x"])).update_layout(height=90),
         "describe": lambda frame, record: text,
     }  # fmt: skip
     return SimpleNamespace(__name__="mine", **{**parts, **changes})

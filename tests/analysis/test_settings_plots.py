@@ -249,7 +249,7 @@ def test_a_value_far_out_on_the_bad_side_does_not_squeeze_the_rest(maximize, sym
     assert figure.data[0].marker.symbol[0] == symbol
     assert figure.data[0].y[0] == (low if maximize else high)
     assert set(figure.data[0].marker.symbol[1:]) == {"circle"}
-    assert "Too poor for the axis, and triangles at its edge: 1." in marginals.describe(frame, found)
+    assert "Beyond the poor end of the axis, and drawn as triangles at its edge: 1." in marginals.describe(frame, found)
     assert frame["value"].iloc[0] == values[0], "the numbers are whole"
 
 
