@@ -80,8 +80,8 @@ def _introduction(found: Predictions, *, confirmed: bool) -> str:
         return f"The model of {found.model_name} classifies {accuracies[0]} of the {found.images} correctly. {part}"
     seeds = ", ".join(f"{accuracy} with seed {m.seed}" for accuracy, m in zip(accuracies, found.models, strict=True))
     return (
-        f"The share of the {found.images} that the winner classifies correctly is {seeds}. Where a single model is "
-        f"shown, it is that of {found.model_name}."
+        f"Of the {found.images}, the winner classifies correctly: {seeds}. Where a single model is shown, it is that "
+        f"of {found.model_name}."
     )
 
 

@@ -4,7 +4,7 @@
 |---|---|---|
 | `client._tracking_client.store` | the public client reads the history of one run and metric at a time | reading 500 trials takes minutes instead of seconds |
 | `store.get_metric_history_bulk` | a database's own call for many runs at once, with which MLflow's UI draws its charts | no learning curve is read from a database |
-| `/ajax-api/2.0/mlflow/metrics/get-history-bulk` | the same of a server, with at most 100 runs and 25,000 values in an answer | no learning curve is read from a server |
+| `/ajax-api/2.0/mlflow/metrics/get-history-bulk` | a server's call for many runs at once, which takes up to 100 runs and gives up to 25,000 values | no learning curve is read from a server |
 | `http_request` and `store.get_host_creds` | the client's own way to a server, with its password, certificates, retries and timeout | a server that asks for a password refuses to answer |
 
 `tests/analysis/test_mlflow_private.py` has a test for each row.

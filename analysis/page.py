@@ -30,7 +30,7 @@ class Table:
     title: str
     name: str
     frame: pd.DataFrame
-    """As shown: cells are text or numbers."""
+    """The table as it is shown: cells are text or numbers."""
     note: str = ""
     interactive: bool = False
     csv: pd.DataFrame | None = None

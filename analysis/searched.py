@@ -1,5 +1,7 @@
 """The page's first answer: what was searched, on what, and how the trials ended."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from analysis import page
@@ -41,9 +43,7 @@ def facts(record: Record) -> pd.DataFrame:
     tags, said = record.parent.data.tags, record.description
     commit = tags.get(COMMIT, "none")[:SHORT_HASH]
     changed = " with uncommitted changes" if tags.get(DIRTY) == boolean(True) else ""
-    rungs = (
-        f"by ASHA, which compared trials after epochs {', '.join(map(str, record.rungs))}" if record.rungs else "none"
-    )
+    rungs = f"by ASHA, which compared trials after {epochs(record.rungs)}" if record.rungs else "none"
     confirm = said["confirm"]
     classes, fingerprint = len(said["data"]["classes"]), tags[FINGERPRINT][:SHORT_HASH]
     rows = {
@@ -93,6 +93,11 @@ def wall_seconds(record: Record) -> float:
         return float(metrics[TOTAL_SECONDS])
     ends = record.trials["started"] + record.trials["seconds"].fillna(0)
     return float(ends.max()) - float(info.start_time) / 1000
+
+
+def epochs(rungs: Sequence[int]) -> str:
+    """Name some epochs: `epoch 2`, `epochs 1, 3`."""
+    return f"epoch{'s' * (len(rungs) > 1)} {', '.join(map(str, rungs))}"
 
 
 def _count(trials: int, limit: int) -> str:

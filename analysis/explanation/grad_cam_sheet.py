@@ -46,8 +46,8 @@ def grad_cam(found: Predictions, own: Own | None) -> Picture:
         title=TITLE,
         name="grad_cam",
         png=tiling.draw(rows, SIDE_PX),
-        alt=f"{n} image{'s' * (n > 1)}, each beside a copy that is coloured where the last convolution finds what "
-        "speaks for the predicted class.",
+        alt=f"{n} image{'s' * (n > 1)}, each beside a copy that is coloured where the last convolution finds "
+        "evidence for the predicted class.",
         note=" ".join(notes).strip(),
     )
 

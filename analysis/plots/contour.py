@@ -109,7 +109,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
         f"{len(trials)} trials after epoch {record.comparable_epoch} by {x.key} and {y.key}{first}. The best, "
         f"{objective} {best['value']:.4f}, is trial {best['number']} with {x.key} {_text(best[x.key])} and {y.key} "
         f"{_text(best[y.key])}; the best "
-        f"tenth ({len(tenth)}) have {scales.span(x.key, tenth[x.key])} and {scales.span(y.key, tenth[y.key])}."
+        f"tenth (n = {len(tenth)}): {scales.span(x.key, tenth[x.key])}; {scales.span(y.key, tenth[y.key])}."
     )
     if surface.empty:
         why = "one of the settings is not a number" if len(trials) >= MIN_TRIALS else f"it takes {MIN_TRIALS} trials"
@@ -172,7 +172,7 @@ def _shown(setting: Setting, places: pd.Series) -> pd.Series:
 
 
 def _places(setting: Setting, shown: pd.Series) -> pd.Series:
-    """Where on the axis the numbers and texts of the frame are."""
+    """Find the places on the axis of the frame's numbers and texts."""
     if setting.choices is None:
         return shown
     if not setting.numeric:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from analysis import colouring, importance, theme
 from analysis.errors import Missing
 from analysis.record import Record
+from analysis.searched import epochs
 from contract.metrics import label
 from contract.outcomes import Outcome
 
@@ -67,9 +68,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     """Say how long the trials are, and where ASHA compared them."""
     lengths = frame.groupby("number")["epoch"].max()
     faded = frame.loc[frame["outcome"] != Outcome.COMPLETED, "number"].nunique()
-    rungs = (
-        f" ASHA compared them after epochs {', '.join(map(str, record.rungs))} (dotted lines)." if record.rungs else ""
-    )
+    rungs = f" ASHA compared them after {epochs(record.rungs)} (dotted lines)." if record.rungs else ""
     return (
         f"{len(lengths)} trials of {lengths.min()} to {lengths.max()} epochs; {faded} did not run to the end and are "
         f"faded.{rungs}"

@@ -70,8 +70,8 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     left = len(varied(record)) - len(keys)
     shown = f" The {len(keys)} most important settings are shown, {left} are not." if left else ""
     return (
-        f"{len(frame)} trials after epoch {record.comparable_epoch}. The best tenth ({len(best)}) have "
-        f"{label(record.metric)} {best['value'].min():.4f} to {best['value'].max():.4f} and "
+        f"{len(frame)} trials after epoch {record.comparable_epoch}. The best tenth (n = {len(best)}): "
+        f"{label(record.metric)} {best['value'].min():.4f} to {best['value'].max():.4f}; "
         f"{'; '.join(span(key, best[key]) for key in keys)}.{shown} "
         "Drag along an axis to pick trials; click it to show all again."
     )

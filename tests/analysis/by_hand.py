@@ -42,11 +42,8 @@ def record(
             rows.append(row)
             curves += curve
     frame = pd.DataFrame(rows)
-    info = RunInfo("parent", "1", "user", "FINISHED", int(STARTED * 1000), int((STARTED + 3600) * 1000), "active")
-    tags = {SEARCH_ID: "s1", FINGERPRINT: "f00", HOST: "desk", DIRTY: "true"}
-    tags |= {COMMIT: "c0ffee" * 6}
     return Record(
-        parent=Run(info, RunData(tags=[RunTag(*item) for item in tags.items()])),
+        parent=_parent(),
         experiment="by-hand",
         description={
             "name": "by-hand", "objective": {"metric": metric, "maximize": maximize},
@@ -61,6 +58,12 @@ def record(
         tracking_uri="",
         artifact=_nothing,
     )  # fmt: skip
+
+
+def _parent() -> Run:
+    info = RunInfo("parent", "1", "user", "FINISHED", int(STARTED * 1000), int((STARTED + 3600) * 1000), "active")
+    tags = {SEARCH_ID: "s1", FINGERPRINT: "f00", HOST: "desk", DIRTY: "true", COMMIT: "c0ffee" * 6}
+    return Run(info, RunData(tags=[RunTag(*item) for item in tags.items()]))
 
 
 def _trial(entry: Mapping[str, Any], phase: str, i: int, metric: str) -> tuple[dict[str, Any], list[tuple]]:

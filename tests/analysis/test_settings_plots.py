@@ -322,7 +322,7 @@ def test_the_best_tenth_is_told():
     trials = [trial([i / 100], lr=1e-3 if i < 27 else 1e-2, **(sgd if i in (3, 29) else adam)) for i in range(30)]
     found = record([*trials[:-2], trial([0.28], lr=0.05, **adam, momentum=0.5), trials[-1]], [LR, OPTIMIZER, MOMENTUM])
     text = parallel.describe(parallel.prepare(found), found)
-    assert "The best tenth (3) have validation accuracy 0.2700 to 0.2900" in text
+    assert "The best tenth (n = 3): validation accuracy 0.2700 to 0.2900" in text
     assert "lr 0.01 to 0.05" in text
     assert "optimizer adam (2 of 3)" in text
 
