@@ -7,6 +7,7 @@ class AnalysisError(LookupError):
     """There is nothing to analyse; the message says why, and what to do, without secrets."""
 
     def __init__(self, message: str):
+        """Take the message, and hide the secrets in it."""
         super().__init__(redact(message))
 
 
@@ -14,4 +15,5 @@ class Missing(Exception):
     """A section or figure without data; the message says why, and stands in its place, without secrets."""
 
     def __init__(self, message: str):
+        """Take the message, and hide the secrets in it."""
         super().__init__(redact(message))

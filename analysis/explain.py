@@ -16,14 +16,15 @@ from analysis.record import Record
 
 REPORT_TITLE = "Classification report"
 MEASURES = ("precision", "recall", "f1", "images")
-INTERACTIVE = 20
-"""Rows above which a table is to be sorted and filtered."""
+MAX_PLAIN_ROWS = 20
+"""Rows above which a table can be sorted and filtered."""
 
 
 def items(record: Record, images: Path | None = None) -> tuple[Item, ...]:
-    """All of it; what cannot be made is replaced by the reason.
+    """Everything that the section shows; what cannot be made is replaced by the reason.
 
     Args:
+        record: the search.
         images: a folder of pictures to look at with Grad-CAM, instead of the data set's.
     """
     try:
@@ -74,13 +75,13 @@ def classification_report(record: Record) -> pd.DataFrame:
 def _introduction(found: Predictions, *, confirmed: bool) -> str:
     accuracies = [percent(np.mean(p.argmax(1) == found.labels)) for p in found.probabilities]
     if not confirmed:
-        unread = "Nothing was confirmed, so the test set stays unread."
-        part = "These are the test set's." if found.model.data.validation_part == "test" else unread
-        return f"Of the {found.images} the model of {found.model_name} classifies correctly {accuracies[0]}. {part}"
+        untouched = "Nothing was confirmed, so the test set was not used."
+        part = "They are the test set." if found.model.data.validation_part == "test" else untouched
+        return f"The model of {found.model_name} classifies {accuracies[0]} of the {found.images} correctly. {part}"
     seeds = ", ".join(f"{accuracy} with seed {m.seed}" for accuracy, m in zip(accuracies, found.models, strict=True))
     return (
-        f"Of the {found.images} the winner classifies correctly {seeds}. Where a single model is shown, it is that of "
-        f"{found.model_name}."
+        f"Of the {found.images}, the winner classifies correctly: {seeds}. Where a single model is shown, it is that "
+        f"of {found.model_name}."
     )
 
 
@@ -106,7 +107,7 @@ def _report(record: Record) -> Table:
         "classification_report",
         shown,
         note=f"The model of {predictions(record).model_name}.",
-        interactive=len(frame) > INTERACTIVE,
+        interactive=len(frame) > MAX_PLAIN_ROWS,
         csv=frame,
     )
 

@@ -1,4 +1,4 @@
-"""Writes a page: one HTML file that needs nothing else, with CSV files, and PNGs, beside it."""
+"""Writes a page: one HTML file that needs nothing else, and CSV and PNG files beside it."""
 
 import json
 import shutil
@@ -14,6 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from analysis import page, theme
+from contract.metrics import is_number
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -22,7 +23,11 @@ def write(folder: Path, title: str, subtitle: str, sections: Sequence[page.Secti
     """Write `index.html`, a CSV file for each table and figure, and PNGs; what an earlier call left is replaced.
 
     Args:
-        png: whether to draw the figures as files too.
+        folder: where to write; made if need be.
+        title: the page's heading.
+        subtitle: the line under it.
+        sections: what is on the page.
+        png: whether to draw the figures as PNG files too.
 
     Returns:
         The HTML file.
@@ -51,7 +56,7 @@ def write(folder: Path, title: str, subtitle: str, sections: Sequence[page.Secti
 
 
 def render(title: str, subtitle: str, sections: Sequence[page.Section]) -> str:
-    """The HTML text. Everything that comes from a record is escaped."""
+    """Make the HTML text. Everything that comes from a record is escaped."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -62,7 +67,7 @@ def render(title: str, subtitle: str, sections: Sequence[page.Section]) -> str:
         "cell": _cell,
         "numeric": _numeric,
     }
-    environment.tests["number"] = _is_number
+    environment.tests["number"] = is_number
     kinds = {name: getattr(page, name) for name in ("Prose", "Absent", "Table", "Figure", "Picture", "Code")}
     environment.tests |= {name.lower(): lambda item, kind=kind: isinstance(item, kind) for name, kind in kinds.items()}
     return environment.get_template("page.html").render(
@@ -88,11 +93,7 @@ def _base64(png: bytes) -> str:
 
 
 def _numeric(column: pd.Series) -> bool:
-    return any(map(_is_number, column)) and all(_is_number(value) or not _cell(value) for value in column)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return any(map(is_number, column)) and all(is_number(value) or not _cell(value) for value in column)
 
 
 def _cell(value: Any) -> str:

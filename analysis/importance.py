@@ -1,7 +1,6 @@
-"""Which settings mattered."""
+"""Which settings mattered: PED-ANOVA's importance of each, and how sure it is."""
 
 import warnings
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,29 +9,26 @@ import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial
 
 from analysis.errors import Missing
-from analysis.record import ENOUGH, Record, Setting
+from analysis.optuna_private import SampledStudy, sampled_study
+from analysis.record import MIN_TRIALS, Record
 from analysis.scales import positions
+from analysis.setting import Setting
 
-RESAMPLES, INTERVAL, CHANCE = 50, (0.05, 0.95), 0.95
-"""Resamples, and as many shufflings: they take a second for 500 trials and five settings."""
-STUDY = "importance"
-
-
-class _Drawn(optuna.Study):
-    """A study that shows some of its trials, each as often as it was drawn: to copy them all takes thrice as long."""
-
-    drawn: Sequence[FrozenTrial] = ()
-
-    def get_trials(self, deepcopy: bool = True, states: Any = None) -> list[FrozenTrial]:
-        return list(self.drawn)
+RESAMPLES = 50
+"""Resamples of the trials, and as many shufflings: both take a second for 500 trials and five settings."""
+INTERVAL = (0.05, 0.95)
+"""The quantiles of the resamples that are the ends of the interval."""
+CHANCE = 0.95
+"""The quantile of the shufflings that stands for what chance alone can reach."""
+MIN_GOOD_SHARE, MIN_GOOD_TRIALS = 0.1, 5
+"""The best trials, which PED-ANOVA tells from the rest: at least this share of all, and so many."""
+Array = np.ndarray[Any, Any]
 
 
 def importances(record: Record) -> pd.DataFrame:
-    """PED-ANOVA's share of each setting in what makes a trial one of the best tenth, with its uncertainty.
+    """Work out each setting's share in what makes a trial one of the best tenth (PED-ANOVA), with its uncertainty.
 
     Conditional settings count where they exist. The trials are those of `positions`, so that all are compared after
     the same epoch. The interval is the percentile bootstrap over trials, widened to the importance itself where that
@@ -69,7 +65,7 @@ def importances(record: Record) -> pd.DataFrame:
 
 
 def most_important(record: Record, n: int) -> list[Setting]:
-    """The settings that matter most, the most important first; those that cannot be compared in the spec's order."""
+    """The settings that matter most, the most important first; in the spec's order where they cannot be compared."""
     try:
         _, settings, _, _, weights = _weighed(record)
     except Missing:
@@ -79,22 +75,22 @@ def most_important(record: Record, n: int) -> list[Setting]:
 
 
 def varied(record: Record) -> list[Setting]:
-    """The settings of which the trials had two values at least, the most important first."""
+    """The settings of which the trials had two or more values, the most important first."""
     return [s for s in most_important(record, len(record.settings)) if s.column in positions(record)]
 
 
 def target_quantile(trials: int) -> float:
-    """The share of the trials that counts as good: a tenth, but five trials at the least, as Optuna advises."""
-    return max(0.1, 5 / trials)
+    """The share of the trials that counts as good: a tenth, but at least five trials, as Optuna advises."""
+    return max(MIN_GOOD_SHARE, MIN_GOOD_TRIALS / trials)
 
 
 def _comparable(record: Record) -> tuple[pd.DataFrame, list[Setting]]:
     found = positions(record)
     settings = [s for s in record.settings if s.column in found]
     epoch = record.comparable_epoch
-    if len(found) < ENOUGH:
+    if len(found) < MIN_TRIALS:
         raise Missing(
-            f"Trials that reached epoch {epoch}: {len(found)}. To tell which settings mattered takes {ENOUGH}."
+            f"Trials that reached epoch {epoch}: {len(found)}. It takes {MIN_TRIALS} to tell which settings mattered."
         )
     if len(settings) < 2:
         what = f"Only {settings[0].key} was varied" if settings else "No setting was varied"
@@ -105,29 +101,25 @@ def _comparable(record: Record) -> tuple[pd.DataFrame, list[Setting]]:
 
 
 @lru_cache(maxsize=1)
-def _weighed(record: Record) -> tuple[pd.DataFrame, list[Setting], _Drawn, np.ndarray, np.ndarray]:
-    """The trials, what they vary in, the same as a study, what is to be small, and each setting's weight."""
+def _weighed(record: Record) -> tuple[pd.DataFrame, list[Setting], SampledStudy, Array, Array]:
+    """The trials, the settings that vary, both as a study, the loss to be lowered, and each setting's weight."""
     found, settings = _comparable(record)
     loss = (-found["value"] if record.maximize else found["value"]).to_numpy()
     study = _study(found, settings)
     return found, settings, study, loss, _weights(study, [s.column for s in settings], np.arange(len(found)), loss)
 
 
-def _study(found: pd.DataFrame, settings: list[Setting]) -> _Drawn:
-    """The trials, numbered as the rows are."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = InMemoryStorage()
-    study = optuna.create_study(storage=storage, study_name=STUDY)
+def _study(found: pd.DataFrame, settings: list[Setting]) -> SampledStudy:
+    """The trials as a study, numbered as the rows are."""
     space = {s.column: _distribution(s) for s in settings}
+    trials = []
     for _, row in found.iterrows():
         have = {column: d for column, d in space.items() if not np.isnan(row[column])}
         params = {
             column: row[column] if isinstance(d, FloatDistribution) else int(row[column]) for column, d in have.items()
         }
-        study.add_trial(optuna.create_trial(value=row["value"], params=params, distributions=have))
-    for trial in study.get_trials(deepcopy=False):  # sorted by distribution, and equal ones are slow to tell
-        trial.distributions = {column: space[column] for column in trial.params}
-    return _Drawn(STUDY, storage)
+        trials.append(optuna.create_trial(value=row["value"], params=params, distributions=have))
+    return sampled_study(trials, space)
 
 
 def _distribution(setting: Setting) -> BaseDistribution:
@@ -138,10 +130,10 @@ def _distribution(setting: Setting) -> BaseDistribution:
     return FloatDistribution(setting.low, setting.high, log=setting.log)
 
 
-def _weights(study: _Drawn, columns: list[str], chosen: np.ndarray, loss: np.ndarray) -> np.ndarray:
-    """Not normalised, over the chosen trials; 0 of a setting that none of them has."""
-    everyone = optuna.Study.get_trials(study, deepcopy=False)
-    study.drawn = [everyone[i] for i in chosen]
+def _weights(study: SampledStudy, columns: list[str], chosen: Array, loss: Array) -> Array:
+    """Each column's weight over the chosen trials, not normalised; 0 for a setting that none of them has."""
+    everyone = study.all_trials()
+    study.sample = [everyone[i] for i in chosen]
     evaluator = PedAnovaImportanceEvaluator(target_quantile=target_quantile(len(chosen)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a smaller target is better, and that few trials have a setting
@@ -151,6 +143,6 @@ def _weights(study: _Drawn, columns: list[str], chosen: np.ndarray, loss: np.nda
     return np.array([found.get(column, 0.0) for column in columns])
 
 
-def _shares(weights: np.ndarray) -> np.ndarray:
+def _shares(weights: Array) -> Array:
     total = weights.sum()
     return weights / total if total else np.full(len(weights), 1 / len(weights))

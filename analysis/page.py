@@ -1,4 +1,4 @@
-"""What a page is made of: sections of figures, tables, pictures and text."""
+"""The parts of a page: sections of figures, tables, pictures and text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Prose:
 
 @dataclass(frozen=True)
 class Absent:
-    """Stands where a figure, table or picture could not be made."""
+    """The reason why a figure, table or picture is not there, in its place."""
 
     title: str
     reason: str
@@ -30,11 +30,11 @@ class Table:
     title: str
     name: str
     frame: pd.DataFrame
-    """As shown: cells are text or numbers."""
+    """The table as it is shown: cells are text or numbers."""
     note: str = ""
     interactive: bool = False
     csv: pd.DataFrame | None = None
-    """What the CSV file holds where that is more than is shown."""
+    """What the CSV file holds, where that is more than is shown."""
 
 
 @dataclass(frozen=True)

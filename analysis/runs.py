@@ -6,33 +6,29 @@ Only runs that a search of this platform wrote are read; `Frames.ignored` counts
 """
 
 import difflib
-import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from mlflow.utils.rest_utils import http_request
 
 from analysis.errors import AnalysisError
+from analysis.mlflow_private import histories
+from contract import record
+from contract.formatting import first_line
+from contract.locations import SQLITE, resolve_uri
+from contract.outcomes import RUNNING
 
-PAGE = 1000
-SQLITE = "sqlite:///"
-RUNS_A_CALL, VALUES_A_CALL = 100, 25_000
-"""The most runs, and values, that a server answers in one request for histories."""
-SETTINGS = {
-    # The client's own would try for minutes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
+PAGE_SIZE = 1000
+"""Runs in one answer of a search for runs."""
+IDENTITY = ("run_id", "trial", "search", "epoch", "time")
+"""Columns of the curves that are no metrics."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +40,14 @@ class Frames:
     epochs, seconds, a column `params.*` for each hyperparameter (numbers as numbers) and `metrics.*` for each
     metric's last value."""
     curves: pd.DataFrame
-    """A row a trial and epoch: run_id, trial, search, epoch, time (seconds since 1970), and a column a metric."""
+    """A row a trial and epoch: run_id, trial, search, epoch, time (seconds since 1970), and a column a metric, as
+    `curve_column` names it."""
     parents: tuple[Run, ...]
     """The searches' own runs, the latest first."""
     experiment: str
+    """The experiment's name."""
     ignored: int
-    """Runs of other programs, or of earlier versions of this one, in the same experiment."""
+    """How many runs of other programs, or of earlier versions of this one, are in the same experiment."""
 
 
 def load(name: str, *, tracking_uri: str | None = None, search: str | None = None) -> Frames:
@@ -57,11 +55,11 @@ def load(name: str, *, tracking_uri: str | None = None, search: str | None = Non
 
     Args:
         name: an experiment's name or a search's id.
-        tracking_uri: MLflow's; None is MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here.
+        tracking_uri: MLflow's address; None stands for the one that a search writes to when none is named.
         search: the id of one search of the experiment.
 
     Raises:
-        AnalysisError: there is none; with the nearest names of those that there are. Or the server is down.
+        AnalysisError: there is none, in which case the message has the nearest names; or the server is down.
     """
     client = connect(tracking_uri)
     try:
@@ -71,23 +69,31 @@ def load(name: str, *, tracking_uri: str | None = None, search: str | None = Non
         raise AnalysisError(f"MLflow at {resolve_uri(tracking_uri)} does not answer: {first_line(error)}") from error
 
 
-def resolve_uri(uri: str | None) -> str:
-    """Where the record is: what is given, else MLFLOW_TRACKING_URI, else a database in this folder."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+def curve_column(metric: str) -> str:
+    """The column of the curves that holds a metric: its name, or `metrics.NAME` where another column has that name."""
+    return f"metrics.{metric}" if metric in IDENTITY else metric
+
+
+def last_values(runs: pd.DataFrame, metric: str) -> pd.Series:
+    """The last value of a metric of each run that has one, by seed; empty where no run has it."""
+    column = f"metrics.{metric}"
+    if column not in runs:
+        return pd.Series(dtype=float)
+    return runs.set_index("seed")[column].dropna()
 
 
 def connect(uri: str | None) -> MlflowClient:
-    """A client whose server or database has answered, and that gives up after seconds.
+    """Make a client whose server or database has answered, and that gives up after seconds.
 
     Raises:
-        AnalysisError: it does not answer; or a database file is not there: MLflow would make an empty one.
+        AnalysisError: it does not answer; or there is no database file, for MLflow would make an empty one.
     """
     resolved = resolve_uri(uri)
     if resolved.startswith(SQLITE) and not Path(resolved.removeprefix(SQLITE)).is_file():
-        raise AnalysisError(f"no record in {resolved}: give the place of the search's with --tracking-uri")
-    for name, value in SETTINGS.items():
+        raise AnalysisError(f"no record in {resolved}: name the address that the search wrote to with --tracking-uri")
+    for name, value in record.FAILS_FAST.items():
         os.environ.setdefault(name, value)
-    for name in ("mlflow", "alembic"):
+    for name in record.LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         client = MlflowClient(resolved)
@@ -97,18 +103,18 @@ def connect(uri: str | None) -> MlflowClient:
     return client
 
 
-def find(client: MlflowClient, name: str) -> tuple[Any, str | None]:
-    """The experiment of that name; or the one that holds the search of that id, and the id.
+def find(client: MlflowClient, name: str) -> tuple[Experiment, str | None]:
+    """Find the experiment of that name; or the one that holds the search of that id, and the id.
 
     Raises:
-        AnalysisError: neither; with the nearest names.
+        AnalysisError: there is neither; the message has the nearest names.
     """
     experiments = client.search_experiments()
     named = {experiment.name: experiment for experiment in experiments}
     if name in named:
         return named[name], None
     by_id = {experiment.experiment_id: experiment for experiment in experiments}
-    searches = {run.data.tags["search.id"]: run for run in _runs(client, list(by_id), _PARENTS)}
+    searches = {run.data.tags[record.SEARCH_ID]: run for run in _runs(client, list(by_id), _PARENTS)}
     if name in searches:
         return by_id[searches[name].info.experiment_id], name
     near = difflib.get_close_matches(name, [*named, *searches], n=3, cutoff=0.4)
@@ -117,15 +123,15 @@ def find(client: MlflowClient, name: str) -> tuple[Any, str | None]:
     raise AnalysisError(f"no experiment and no search {name!r}: {hint}Experiments with searches: {known}")
 
 
-def read(client: MlflowClient, experiment: Any, search: str | None) -> Frames:
-    """The frames of an experiment, or of one search of it."""
-    runs = _runs(client, [experiment.experiment_id], f"tags.`search.id` = '{search}'" if search else "")
-    trials = [run for run in runs if "search.trial_number" in run.data.tags]
-    parents = [run for run in runs if "search.id" in run.data.tags and "search.trial_id" not in run.data.tags]
+def read(client: MlflowClient, experiment: Experiment, search: str | None) -> Frames:
+    """Read the frames of an experiment, or of one search of it."""
+    runs = _runs(client, [experiment.experiment_id], f"tags.`{record.SEARCH_ID}` = '{search}'" if search else "")
+    trials = [run for run in runs if record.TRIAL_NUMBER in run.data.tags]
+    parents = [run for run in runs if record.SEARCH_ID in run.data.tags and not record.is_trial(run.data.tags)]
     curves = _curves(client, trials)
-    lasts = dict(zip(curves["run_id"], curves["epoch"], strict=True))  # of a run's rows, ascending, the last stays
+    last_epochs = dict(zip(curves["run_id"], curves["epoch"], strict=True))  # rows ascend: a run's last one stays
     return Frames(
-        trials=_numbers(pd.DataFrame([_row(run, lasts.get(run.info.run_id, 0)) for run in trials])),
+        trials=_numbers(pd.DataFrame([_row(run, last_epochs.get(run.info.run_id, 0)) for run in trials])),
         curves=curves,
         parents=tuple(sorted(parents, key=lambda run: -run.info.start_time)),
         experiment=experiment.name,
@@ -133,35 +139,30 @@ def read(client: MlflowClient, experiment: Any, search: str | None) -> Frames:
     )
 
 
-def first_line(error: Exception) -> str:
-    """The beginning of an error's text: servers answer with pages."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-
-
-_PARENTS = "tags.`search.id` LIKE '%' AND run_name LIKE 'search %'"
+_PARENTS = f"tags.`{record.SEARCH_ID}` LIKE '%' AND run_name LIKE '{record.RUN_NAME}%'"
 
 
 def _runs(client: MlflowClient, experiment_ids: list[str], query: str) -> list[Run]:
     runs: list[Run] = []
     token = None
     while True:
-        page = client.search_runs(experiment_ids, query, max_results=PAGE, page_token=token)
+        page = client.search_runs(experiment_ids, query, max_results=PAGE_SIZE, page_token=token)
         runs += page
         token = page.token
         if not token:
             return runs
 
 
-def _row(run: Run, epochs: int) -> dict[str, object]:
+def _row(run: Run, epochs: int) -> dict[str, Any]:
     tags, info = run.data.tags, run.info
     return {
         **_identity(run),
-        "number": int(tags["search.trial_number"]),
-        "phase": tags["phase"],
-        "seed": int(tags["seed"]),
-        "outside": tags.get("search.outside") == "true",
-        "outcome": tags.get("outcome", "running"),
-        "reason": tags.get("reason", ""),
+        "number": int(tags[record.TRIAL_NUMBER]),
+        "phase": tags[record.PHASE],
+        "seed": int(tags[record.SEED]),
+        "outside": tags.get(record.OUTSIDE) == record.boolean(True),
+        "outcome": tags.get(record.OUTCOME, RUNNING),
+        "reason": tags.get(record.REASON, ""),
         "started": info.start_time / 1000,
         "epochs": epochs,
         "seconds": (info.end_time - info.start_time) / 1000 if info.end_time else float("nan"),
@@ -180,53 +181,24 @@ def _curves(client: MlflowClient, runs: list[Run]) -> pd.DataFrame:
     columns: dict[str, dict[tuple[str, int], float]] = {}
     times: dict[tuple[str, int], float] = {}
     for metric, run_ids in logged.items():
-        column = columns.setdefault(metric, {})
-        for run_id, step, timestamp, value in _histories(client, run_ids, metric):
-            column[run_id, step] = value
-            times[run_id, step] = timestamp / 1000
+        column = columns.setdefault(curve_column(metric), {})
+        for logged_value in histories(client, run_ids, metric):
+            place = logged_value.run_id, logged_value.step
+            column[place] = logged_value.value
+            times[place] = logged_value.timestamp_ms / 1000
     rows = [
         {**identities[run_id], "epoch": step, "time": time}
-        | {metric: column.get((run_id, step), float("nan")) for metric, column in columns.items()}
+        | {name: column.get((run_id, step), float("nan")) for name, column in columns.items()}
         for (run_id, step), time in sorted(times.items(), key=lambda item: item[0])
     ]
-    return pd.DataFrame(rows, columns=["run_id", "trial", "search", "epoch", "time", *columns])
-
-
-def _histories(client: MlflowClient, run_ids: list[str], metric: str) -> Iterable[tuple[str, int, int, float]]:
-    """Run, step, time in ms and value of everything logged under a metric.
-
-    MLflow's public client asks for one run at a time. These are the calls behind its UI's charts: the
-    database's own, and the server's.
-    """
-    store = client._tracking_client.store
-    if hasattr(store, "get_metric_history_bulk"):
-        for found in store.get_metric_history_bulk(run_ids, metric, 10**9):
-            yield found.run_id, found.step, found.timestamp, found.value
-        return
-    chunks = [run_ids[i : i + RUNS_A_CALL] for i in range(0, len(run_ids), RUNS_A_CALL)]
-    while chunks:
-        chunk = chunks.pop()
-        response = http_request(
-            store.get_host_creds(),
-            "/ajax-api/2.0/mlflow/metrics/get-history-bulk",
-            "GET",
-            params={"run_id": chunk, "metric_key": metric, "max_results": VALUES_A_CALL},
-        )
-        if response.status_code != 200:
-            raise MlflowException(f"{response.status_code} {response.reason}, asked for the history of {metric}")
-        values = json.loads(response.text)["metrics"]  # requests may take a parser that refuses NaN
-        if len(values) == VALUES_A_CALL and len(chunk) > 1:  # there may be more
-            chunks += [chunk[: len(chunk) // 2], chunk[len(chunk) // 2 :]]
-            continue
-        for value in values:
-            yield value["run_id"], int(value["step"]), int(value["timestamp"]), float(value["value"])
+    return pd.DataFrame(rows, columns=[*IDENTITY, *columns])
 
 
 def _identity(run: Run) -> dict[str, str]:
     return {
         "run_id": run.info.run_id,
-        "trial": run.data.tags["search.trial_id"],
-        "search": run.data.tags["search.id"],
+        "trial": run.data.tags[record.TRIAL_ID],
+        "search": run.data.tags[record.SEARCH_ID],
     }
 
 

@@ -9,19 +9,23 @@ import pandas as pd
 
 from analysis import theme
 from analysis.errors import Missing
-from analysis.record import Record, Setting
+from analysis.record import Record
+from analysis.setting import Setting
+from contract.metrics import label
 
-TICKS, LETTERS = 6, 14
-"""Marks on an axis, about, and letters of a choice's name there."""
-TEXT = 18
-"""Letters along an axis, above which they stand at a slant."""
+TICKS = 6
+"""About so many marks are on an axis."""
+MAX_NAME_LENGTH = 14
+"""Letters of a choice's name on an axis."""
+MAX_STRAIGHT_LENGTH = 18
+"""Letters along an axis, above which its names stand at a slant."""
 JITTER = 0.25
-"""How far points of one choice are strewn, the distance between two choices being 1."""
+"""How far points of one choice are moved at random, the distance between two choices being 1."""
 
 
 @lru_cache(maxsize=1)
 def positions(record: Record) -> pd.DataFrame:
-    """Every trial that reached the comparable epoch, on the scale of each setting that varied.
+    """Place every trial that reached the comparable epoch on the scale of each setting that varied.
 
     Returns:
         number, value (the objective there, a diverged trial's the worst), and `Setting.column` of each setting that
@@ -55,7 +59,7 @@ def ordered(setting: Setting) -> list[Any]:
 
 
 def labels(setting: Setting, places: pd.Series) -> pd.Series:
-    """Places of `positions` in words; NaN where the setting does not exist."""
+    """Put places of `positions` into words; NaN where the setting does not exist."""
     if setting.choices is None:
         return places.map("{:.4g}".format, na_action="ignore").astype(object)
     texts = [str(choice) for choice in ordered(setting)]
@@ -63,21 +67,22 @@ def labels(setting: Setting, places: pd.Series) -> pd.Series:
 
 
 def place_of(setting: Setting, texts: pd.Series) -> pd.Series:
-    """Places of choices on their axis, from `labels`."""
+    """Find the places of choices on their axis from their `labels`."""
     return texts.map({str(choice): float(place) for place, choice in enumerate(ordered(setting))})
 
 
 def scaled(setting: Setting, places: pd.Series) -> pd.Series:
-    """Places of `positions` on an axis from 0 to 1, logarithmic where the setting is."""
+    """Bring places of `positions` to an axis from 0 to 1, which is logarithmic where the setting is."""
     if setting.choices is not None:
         return places / (len(setting.choices) - 1)
     if setting.log:
-        return np.log10(places / setting.low) / math.log10(setting.high / setting.low)
+        decades: pd.Series = np.log10(places / setting.low)
+        return decades / math.log10(setting.high / setting.low)
     return (places - setting.low) / (setting.high - setting.low)
 
 
 def fence(values: pd.Series, maximize: bool) -> tuple[float, float]:
-    """The values worth a scale: all but those further on the bad side than three times the quartiles' distance.
+    """The ends of a scale for values: those further on the bad side than three quartile distances are beyond it.
 
     Source: Tukey, Exploratory Data Analysis, 1977, section 2D (the outer fence).
     """
@@ -88,19 +93,19 @@ def fence(values: pd.Series, maximize: bool) -> tuple[float, float]:
     return (max(low, first - reach), high) if maximize else (low, min(high, third + reach))
 
 
-def colours(record: Record, low: float, high: float) -> dict:
-    """The objective's colour axis: the better, the lighter."""
+def colours(record: Record, low: float, high: float) -> dict[str, Any]:
+    """Describe the objective's colour axis for plotly: the better, the lighter."""
     return {
         "colorscale": theme.SEQUENCE, "reversescale": not record.maximize, "cmin": low, "cmax": high,
-        "colorbar": {"title": {"text": theme.label(record.metric), "side": "right"}, "thickness": 14},
+        "colorbar": {"title": {"text": label(record.metric), "side": "right"}, "thickness": 14},
     }  # fmt: skip
 
 
-def axis(setting: Setting, about: int = TICKS) -> dict:
-    """Plotly's words for a setting's axis with about so many marks."""
+def axis(setting: Setting, about: int = TICKS) -> dict[str, Any]:
+    """Describe a setting's axis, with about so many marks, for plotly."""
     marks, texts = ticks(setting, about)
     if setting.choices is not None:
-        slanting = {"tickangle": -30} if sum(map(len, texts)) > TEXT else {}
+        slanting = {"tickangle": -30} if sum(map(len, texts)) > MAX_STRAIGHT_LENGTH else {}
         return {"tickvals": marks, "ticktext": texts, "range": [-0.5, len(marks) - 0.5], **slanting}
     ends = [math.log10(setting.low), math.log10(setting.high)] if setting.log else [setting.low, setting.high]
     margin = (ends[1] - ends[0]) * 0.04
@@ -111,7 +116,7 @@ def axis(setting: Setting, about: int = TICKS) -> dict:
 
 
 def ticks(setting: Setting, about: int = TICKS) -> tuple[list[float], list[str]]:
-    """Round marks along a setting's axis, in its own unit or the place of a choice, and how they read."""
+    """Choose round marks along a setting's axis, in its own unit or the place of a choice, and their texts."""
     if setting.choices is not None:
         return [float(place) for place in range(len(setting.choices))], [
             _short(str(choice)) for choice in ordered(setting)
@@ -129,7 +134,7 @@ def ticks(setting: Setting, about: int = TICKS) -> tuple[list[float], list[str]]
 
 
 def round_marks(low: float, high: float, about: int = TICKS, smallest: float = 0) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten, about so many, no nearer to each other than `smallest`."""
+    """Choose about so many multiples of 1, 2 or 5 times a power of ten, no nearer to each other than `smallest`."""
     rough = max((high - low) / about, smallest) or 1.0
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = next(m * magnitude for m in (1, 2, 5, 10) if m * magnitude >= rough * (1 - 1e-9))
@@ -137,7 +142,7 @@ def round_marks(low: float, high: float, about: int = TICKS, smallest: float = 0
 
 
 def number(value: float) -> str:
-    """Short and plain: 0.01, 1e-3, 2.5e5."""
+    """A number in short and plain writing: 0.01, 1e-3, 2.5e5."""
     if value == 0 or 0.01 <= abs(value) < 1e5:
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
     mantissa, exponent = f"{value:.2e}".split("e")
@@ -145,12 +150,12 @@ def number(value: float) -> str:
 
 
 def jittered(setting: Setting, places: pd.Series, rng: np.random.Generator, by: float = JITTER) -> pd.Series:
-    """Choices strewn a little, so that points do not hide each other; ranges as they are."""
+    """Move choices a little at random, so that points do not hide each other; ranges stay as they are."""
     return places if setting.choices is None else places + rng.uniform(-by, by, len(places))
 
 
 def span(key: str, values: pd.Series) -> str:
-    """Which values of a setting some trials have, in words: the ends of numbers, the most frequent of texts."""
+    """Say which values of a setting some trials have: the ends of numbers, the most frequent of texts."""
     have = values.dropna()
     some = f" (in {len(have)} of them)" if len(have) < len(values) else ""
     if have.empty:
@@ -175,7 +180,7 @@ def _texts(trials: pd.DataFrame, key: str) -> pd.Series | None:
 
 
 def _text(value: Any) -> str:
-    """MLflow keeps text, and of a column of numbers the frame keeps numbers: one writing for 1, 1.0 and "1"."""
+    """One writing for 1, 1.0 and "1": MLflow keeps text, and the frame makes numbers of columns of numbers alone."""
     try:
         return repr(float(str(value)))
     except ValueError:
@@ -183,4 +188,4 @@ def _text(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
+    return text if len(text) <= MAX_NAME_LENGTH else f"{text[: MAX_NAME_LENGTH - 1]}…"

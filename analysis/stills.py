@@ -8,8 +8,12 @@ import plotly.graph_objects as go
 import plotly.io
 
 from analysis.errors import Missing
+from contract.formatting import first_line
 
-WIDTH, SCALE = 900, 2
+WIDTH_PX = 900
+"""The width of a figure."""
+SCALE = 2
+"""Pixels of the file for each pixel of the figure."""
 
 
 def draw(figures: Mapping[str, go.Figure], folder: Path) -> None:
@@ -18,20 +22,22 @@ def draw(figures: Mapping[str, go.Figure], folder: Path) -> None:
     Raises:
         Missing: they could not be drawn.
     """
-    still = [flat(figure).update_layout(paper_bgcolor="white") for figure in figures.values()]
+    stills = [flat(figure).update_layout(paper_bgcolor="white") for figure in figures.values()]
     paths = [folder / f"{name}.png" for name in figures]
     try:
-        plotly.io.write_images(still, paths, width=WIDTH, height=[f.layout.height for f in still], scale=SCALE)
+        plotly.io.write_images(stills, paths, width=WIDTH_PX, height=[f.layout.height for f in stills], scale=SCALE)
     except Exception as error:  # kaleido's browser can fail in many ways, or not be there
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise Missing(
-            f"The figures could not be drawn as PNG files ({reason}): kaleido needs Chrome or Chromium on this "
-            "machine; install one (or run plotly_get_chrome), or give --no-png."
+            f"The figures could not be drawn as PNG files ({first_line(error)}): kaleido needs Chrome or Chromium on "
+            "this machine; install one (or run plotly_get_chrome), or give --no-png."
         ) from error
 
 
 def flat(figure: go.Figure) -> go.Figure:
-    """A copy, parallel coordinates as plain lines: WebGL without a graphics card takes half a minute for 500 trials."""
+    """Copy a figure, with parallel coordinates as plain lines.
+
+    WebGL, which plotly draws them with, takes half a minute for 500 trials without a graphics card.
+    """
     if not any(isinstance(trace, go.Parcoords) for trace in figure.data):
         return go.Figure(figure)
     dimensions, scale = figure.data[0].dimensions, figure.layout.coloraxis
@@ -40,23 +46,23 @@ def flat(figure: go.Figure) -> go.Figure:
     shade = np.clip(1 - shade if scale.reversescale else shade, 0, 1)
     lines = []
     for step, (_, colour) in enumerate(scale.colorscale):  # the better, the later, and on top
-        mine = heights[:, np.round(shade * (len(scale.colorscale) - 1)) == step]
-        y = np.vstack([mine, np.full(mine.shape[1], np.nan)]).T.ravel()
-        x = np.tile([*range(len(dimensions)), np.nan], mine.shape[1])
+        own = heights[:, np.round(shade * (len(scale.colorscale) - 1)) == step]
+        y = np.vstack([own, np.full(own.shape[1], np.nan)]).T.ravel()
+        x = np.tile([*range(len(dimensions)), np.nan], own.shape[1])
         lines.append(go.Scatter(x=x, y=y, mode="lines", line={"color": colour, "width": 1}))
     axes, marks = _axes(dimensions)
-    made = go.Figure([*lines, axes, marks], figure.layout).update_layout(showlegend=False)
+    still = go.Figure([*lines, axes, marks], figure.layout).update_layout(showlegend=False)
     for i, dimension in enumerate(dimensions):
-        made.add_annotation(
+        still.add_annotation(
             text=dimension.label, x=i, y=1.01, yref="paper", yanchor="bottom", showarrow=False,
             textangle=figure.data[0].labelangle,
         )  # fmt: skip
-    made.update_xaxes(visible=False, range=[-0.5, len(dimensions) - 0.6])
-    return made.update_yaxes(visible=False, range=[0, 1])
+    still.update_xaxes(visible=False, range=[-0.5, len(dimensions) - 0.6])
+    return still.update_yaxes(visible=False, range=[0, 1])
 
 
 def _axes(dimensions: Sequence[go.parcoords.Dimension]) -> tuple[go.Scatter, go.Scatter]:
-    """The axes' lines, and the texts of their marks."""
+    """Draw the axes, and the texts of their marks."""
     lines = go.Scatter(
         x=[x for i in range(len(dimensions)) for x in (i, i, None)], y=[0, 1, None] * len(dimensions), mode="lines",
         line={"color": "#24292f", "width": 1.5},

@@ -11,10 +11,16 @@ from mlflow.exceptions import MlflowException
 from analysis import record, runs
 from analysis.errors import AnalysisError, Missing
 from analysis.record import Record
+from analysis.runs import last_values
+from contract.formatting import first_line
+from contract.metrics import VAL_ACCURACY
+from contract.outcomes import Outcome
+from contract.ranking import has_result
+from contract.record import FINGERPRINT, SEARCH_ID, TRIAL_ID, is_trial
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
-COMMON = "val_accuracy"
-"""Compared where searches had different objectives."""
+COMMON = VAL_ACCURACY
+"""The metric that is compared where searches had different objectives."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,9 @@ class Contender:
     """A search, compared by the runs of what won in it; or one run."""
 
     name: str
+    """The name by which it was asked for."""
     record: Record
+    """The search that it is, or that it belongs to."""
     runs: pd.DataFrame
     """Rows of the record's trials or confirmations, at least one."""
     how: str
@@ -33,7 +41,7 @@ class Contender:
     @property
     def data(self) -> tuple[str, str]:
         """What identifies the images: the data set's title, and their fingerprint."""
-        return self.record.title, self.record.parent.data.tags["data.fingerprint"]
+        return self.record.title, self.record.parent.data.tags[FINGERPRINT]
 
     @property
     def protocol(self) -> tuple[str, int]:
@@ -42,30 +50,28 @@ class Contender:
 
     @property
     def chosen(self) -> bool:
-        """Whether its figure is the best of many trials, and so better than the same settings would be again."""
+        """Whether its result is the best of many trials, and so better than the same settings would reach again."""
         return self.whole and not self.record.confirmed and len(self.record.trials) > 1
 
     def values(self, metric: str) -> pd.Series:
         """The last value of each run that has one, by seed."""
-        column = f"metrics.{metric}"
-        if column not in self.runs:
-            return pd.Series(dtype=float)
-        return self.runs.set_index("seed")[column].dropna()
+        return last_values(self.runs, metric)
 
     def curves(self) -> pd.DataFrame:
-        """Of its runs, as `Record.curves`."""
+        """The epochs of its runs, as `Record.curves`."""
         return self.record.curves[self.record.curves["run_id"].isin(self.runs["run_id"])]
 
 
 def find(names: Sequence[str], tracking_uri: str | None = None) -> tuple[list[Contender], list[str]]:
-    """The contenders of those names, and a sentence for each that is left out since it has no result.
+    """Find the contenders of those names, and a sentence for each that is left out because it has no result.
 
     Args:
         names: an experiment (its latest search), a search's id, a run's id, or SEARCH/RUN such as lenet/trial-0003.
+        tracking_uri: MLflow's address; None stands for the one that a search writes to when none is named.
 
     Raises:
-        AnalysisError: fewer than two are left, one of them twice, names that there are not (all of them, a line
-            each), or a server that is down.
+        AnalysisError: fewer than two are left, one is given twice, names are unknown (the message has a line for
+            each), or the server is down.
     """
     if len(set(names)) < 2:
         raise AnalysisError("a comparison needs two or more different searches or runs")
@@ -83,12 +89,12 @@ def find(names: Sequence[str], tracking_uri: str | None = None) -> tuple[list[Co
     if wrong:
         raise AnalysisError("\n".join(dict.fromkeys(wrong)))
     if len(found) < 2:
-        raise AnalysisError("\n".join([*left_out, "a comparison needs two or more with a result"]))
+        raise AnalysisError("\n".join([*left_out, "a comparison needs two or more searches or runs with a result"]))
     return found, left_out
 
 
 def objective(contenders: Sequence[Contender]) -> tuple[str, bool, str]:
-    """The metric that they are compared by, whether larger is better, and a sentence where it is not everyone's own.
+    """Choose the metric to compare by: its name, whether larger is better, and why it is not each search's own.
 
     Raises:
         AnalysisError: there is no such metric.
@@ -99,12 +105,15 @@ def objective(contenders: Sequence[Contender]) -> tuple[str, bool, str]:
     aims = grouped(contenders, lambda c: f"{c.record.metric} {'raised' if c.record.maximize else 'lowered'}")
     without = [c.name for c in contenders if c.values(COMMON).empty]
     if without:
-        raise AnalysisError(f"different objectives ({aims}), and no {COMMON} of {', '.join(without)} to compare by")
+        raise AnalysisError(
+            f"the searches had different objectives ({aims}), and cannot be compared by {COMMON}, which is not in the "
+            f"record of {', '.join(without)}"
+        )
     return COMMON, True, f"The searches had different objectives ({aims}): they are compared by {COMMON}."
 
 
 def grouped(contenders: Sequence[Contender], say: Callable[[Contender], str]) -> str:
-    """What is said of the contenders, each saying once, with the names of those of whom it holds."""
+    """What `say` gives for the contenders, each text once, with the names of the contenders that it is true of."""
     names: dict[str, list[str]] = {}
     for c in contenders:
         names.setdefault(say(c), []).append(c.name)
@@ -115,12 +124,13 @@ class _Finder:
     """Looks names up, each search once."""
 
     def __init__(self, tracking_uri: str | None):
+        """Connect to MLflow."""
         self.uri = tracking_uri
         self.client = runs.connect(tracking_uri)
         self.records: dict[str, Record] = {}
 
     def contender(self, name: str) -> Contender:
-        """Of that name.
+        """Find the contender of a name.
 
         Raises:
             AnalysisError: there is none.
@@ -128,9 +138,9 @@ class _Finder:
         """
         if RUN_ID.fullmatch(name):
             tags = self._tags(name)
-            if "search.trial_id" in tags:
-                return self._run(f"{tags['search.id']}/{tags['search.trial_id']}")
-            return self._search(name, tags["search.id"])
+            if is_trial(tags):
+                return self._run(f"{tags[SEARCH_ID]}/{tags[TRIAL_ID]}")
+            return self._search(name, tags[SEARCH_ID])
         return self._run(name) if "/" in name else self._search(name, name)
 
     def _search(self, name: str, search: str) -> Contender:
@@ -155,9 +165,11 @@ class _Finder:
             hint = f": did you mean {' or '.join(near)}?" if near else ""
             raise AnalysisError(f"search {search} has no run {trial!r}{hint}")
         outcome, reason = row["outcome"].iloc[0], row["reason"].iloc[0]
-        if outcome not in ("completed", "stopped") or found.last not in row or row[found.last].isna().all():
-            raise Missing(f"it has no result, it is {outcome}{f' ({runs.first_line(reason)})' if reason else ''}.")
-        stopped = f", stopped after epoch {row['epochs'].iloc[0]}" if outcome == "stopped" else ""
+        value = row[found.last].iloc[0] if found.last in row else None
+        if not has_result(outcome, value):
+            why = f" ({reason.strip().splitlines()[0]})" if reason.strip() else ""
+            raise Missing(f"it has no result, it is {outcome}{why}.")
+        stopped = f", stopped after epoch {row['epochs'].iloc[0]}" if outcome == Outcome.STOPPED else ""
         return Contender(name, found, row, f"one run{stopped}", whole=False)
 
     def _record(self, search: str) -> Record:
@@ -167,16 +179,18 @@ class _Finder:
 
     def _tags(self, run_id: str) -> dict[str, str]:
         try:
-            tags = self.client.get_run(run_id).data.tags
+            tags: dict[str, str] = self.client.get_run(run_id).data.tags
         except MlflowException as error:
-            raise AnalysisError(f"no run {run_id}: {runs.first_line(error)}") from error
-        if "search.id" not in tags:
-            raise AnalysisError(f"run {run_id} is of another program: no search of this platform wrote it")
+            raise AnalysisError(f"no run {run_id}: {first_line(error)}") from error
+        if SEARCH_ID not in tags:
+            raise AnalysisError(
+                f"run {run_id} is of another program: no search of this platform wrote it; name a run of a search"
+            )
         return tags
 
 
 def _same(contenders: Sequence[Contender]) -> list[str]:
-    """A sentence for each that an earlier one is too, under another name."""
+    """Name the contenders that are the same runs as an earlier one, a sentence each."""
     first: dict[frozenset[str], str] = {}
     twice = []
     for c in contenders:

@@ -11,9 +11,12 @@ from analysis import theme
 from analysis.comparison.contenders import Contender
 from analysis.errors import Missing
 from analysis.plots import best_so_far
+from analysis.runs import curve_column
+from contract.formatting import amount
+from contract.metrics import label
 
 Colours = Mapping[str, str]
-"""Of each contender, by name."""
+"""The colour of each contender, by name."""
 
 
 def prepare_curves(contenders: Sequence[Contender], metric: str) -> pd.DataFrame:
@@ -24,14 +27,14 @@ def prepare_curves(contenders: Sequence[Contender], metric: str) -> pd.DataFrame
     """
     parts = []
     for c in contenders:
-        curves = c.curves()
-        if metric not in curves:
+        curves, column = c.curves(), curve_column(metric)
+        if column not in curves:
             continue
-        curves = curves.dropna(subset=metric)
-        found = curves.groupby("epoch")[metric].agg(n="count", mean="mean", low="min", high="max").reset_index()
+        curves = curves.dropna(subset=column)
+        found = curves.groupby("epoch")[column].agg(n="count", mean="mean", low="min", high="max").reset_index()
         parts.append(found[found["n"] == curves["run_id"].nunique()].assign(contender=c.name))
     if all(part.empty for part in parts):
-        raise Missing("MLflow holds no epoch of these runs.")
+        raise Missing(f"MLflow holds no epoch of these runs with {label(metric)}.")
     return pd.concat(parts, ignore_index=True)[["contender", "epoch", "n", "mean", "low", "high"]]
 
 
@@ -54,24 +57,24 @@ def draw_curves(frame: pd.DataFrame, metric: str, colours: Colours) -> go.Figure
                 legendgroup=name, line={"color": colour, "width": 2.5}, hovertemplate="epoch %{x}: %{y:.4f}",
             )
         )  # fmt: skip
-    return theme.figure(*bands, *lines, x="epoch", y=theme.label(metric), hovermode="closest").update_xaxes(
+    return theme.figure(*bands, *lines, x="epoch", y=label(metric), hovermode="closest").update_xaxes(
         theme.whole_axis(frame["epoch"].max())
     )
 
 
 def describe_curves(frame: pd.DataFrame, metric: str) -> str:
-    """In words."""
+    """Say where each curve ends."""
     lasts = frame.groupby("contender", sort=False, as_index=False).last()
     ends = "; ".join(
-        f"{row['contender']} {theme.amount(metric, row['mean'])} after epoch {row['epoch']} (n = {row['n']})"
+        f"{row['contender']} {amount(metric, row['mean'])} after epoch {row['epoch']} (n = {row['n']})"
         for row in lasts.to_dict("records")
     )
     band = " The bands reach from the lowest to the highest run." if frame["n"].max() > 1 else ""
-    return f"{theme.label(metric).capitalize()}: {ends}.{band}"
+    return f"{label(metric).capitalize()}: {ends}.{band}"
 
 
 def prepare_best(contenders: Sequence[Contender], metric: str, maximize: bool) -> pd.DataFrame:
-    """A row a search and trial with a result, in the order in which they ended: contender, finished, value, best.
+    """A row a search and trial with a result, as they ended: contender, number, finished, value, best.
 
     Raises:
         Missing: there is no search among them.
@@ -99,15 +102,15 @@ def draw_best(frame: pd.DataFrame, metric: str, colours: Colours) -> go.Figure:
         )
         for name, found in frame.groupby("contender", sort=False)
     ]  # fmt: skip
-    made = theme.figure(*lines, x="trials finished", y=f"best {theme.label(metric)}")
-    return made.update_layout(showlegend=True).update_xaxes(theme.whole_axis(frame["finished"].max()))
+    figure = theme.figure(*lines, x="trials finished", y=f"best {label(metric)}")
+    return figure.update_layout(showlegend=True).update_xaxes(theme.whole_axis(frame["finished"].max()))
 
 
 def describe_best(frame: pd.DataFrame, metric: str) -> str:
-    """In words."""
+    """Say what the best run of each search is, and after how many trials it came."""
     said = []
     for name, found in frame.groupby("contender", sort=False):
         best = found["best"].iloc[-1]
         reached = found["finished"][found["best"] == best].iloc[0]
-        said.append(f"{name} {theme.amount(metric, best)} after {reached} of {len(found)} trials")
-    return f"The best {theme.label(metric)} of a single run so far: {'; '.join(said)}."
+        said.append(f"{name} {amount(metric, best)} after {reached} of {len(found)} trials")
+    return f"The best {label(metric)} of a single run so far: {'; '.join(said)}."

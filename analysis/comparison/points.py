@@ -8,12 +8,16 @@ import plotly.graph_objects as go
 from analysis import theme
 from analysis.comparison.contenders import Contender
 from analysis.comparison.lines import Colours
-from analysis.comparison.tables import TEST, cost
+from analysis.comparison.tables import cost
 from analysis.errors import Missing
 from analysis.statistics import signed, unit
+from contract.formatting import amount
+from contract.metrics import TEST_ACCURACY, label
 
-ROW = 62
-"""Pixels of a pair in the figure of differences."""
+ROW_PX = 62
+"""The height of a pair in the figure of differences."""
+WIDE_PX = 3
+"""Lines wider than this are drawn pale, to show the thin ones on them."""
 
 
 def prepare_differences(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -24,7 +28,7 @@ def prepare_differences(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
     """
     found = frame[frame["measure"] == measure].reset_index(drop=True)
     if found.empty:
-        raise Missing(f"No two contenders have a {theme.label(measure)}.")
+        raise Missing(f"No two contenders have a {label(measure)}.")
     numbers = ["difference", "t_low", "t_high", "bootstrap_low", "bootstrap_high"]
     return found.assign(**(found[numbers] * (100 if unit(measure) else 1)))
 
@@ -41,21 +45,21 @@ def draw_differences(frame: pd.DataFrame) -> go.Figure:
             hovertemplate="%{x:+.4g}<br>%{text}<extra></extra>",
         )
     )  # fmt: skip
-    title = unit(measure) or f"difference of {theme.label(measure)}"
-    made = theme.figure(*traces, x=title, height=130 + ROW * len(frame)).update_layout(margin_l=20)
-    made.update_yaxes(range=[len(frame) - 0.5, -0.75], showticklabels=False, showgrid=False, zeroline=False)
-    made.add_vline(x=0, line={"width": 1.5, "dash": "dash", "color": "#888888"})
-    made.update_xaxes(range=_range(frame))
+    title = unit(measure) or f"difference of {label(measure)}"
+    figure = theme.figure(*traces, x=title, height=130 + ROW_PX * len(frame)).update_layout(margin_l=20)
+    figure.update_yaxes(range=[len(frame) - 0.5, -0.75], showticklabels=False, showgrid=False, zeroline=False)
+    figure.add_vline(x=0, line={"width": 1.5, "dash": "dash", "color": "#888888"})
+    figure.update_xaxes(range=_range(frame))
     texts = frame["a"] + " against " + frame["against"] + ": " + frame["verdict"].str.partition(",")[0]
     for row, text in enumerate(texts):  # in the panel, for beside it names take a phone's whole width
-        made.add_annotation(
+        figure.add_annotation(
             text=text, x=0, xref="paper", y=row - 0.32, xanchor="left", yanchor="middle", showarrow=False
         )
-    return made
+    return figure
 
 
 def describe_differences(frame: pd.DataFrame) -> str:
-    """In words."""
+    """Say how large each difference is, with its verdict."""
     measure = frame["measure"].iloc[0]
     scale = 100 if unit(measure) else 1
     said = "; ".join(
@@ -63,17 +67,18 @@ def describe_differences(frame: pd.DataFrame) -> str:
         for row in frame.to_dict("records")
     )
     of = f", in {unit(measure)}" if unit(measure) else ""
-    return f"Difference of {theme.label(measure)}{of}: {said}. Dashed: no difference."
+    return f"Difference of {label(measure)}{of}: {said}. Dashed: no difference."
 
 
 def prepare_cost(contenders: Sequence[Contender], metric: str) -> pd.DataFrame:
-    """A row a contender: contender, n, train_seconds, measure, mean and sd of it; the measure is the test accuracy
-    where all have it, else the metric.
+    """A row a contender: contender, n, train_seconds, measure, and the measure's mean and sd.
+
+    The measure is the test accuracy where all have it, else the metric.
 
     Raises:
-        Missing: MLflow holds no seconds of an epoch.
+        Missing: no run reported the seconds of its epochs.
     """
-    measure = metric if any(c.values(TEST).empty for c in contenders) else TEST
+    measure = metric if any(c.values(TEST_ACCURACY).empty for c in contenders) else TEST_ACCURACY
     rows = []
     for c in contenders:
         values = c.values(measure)
@@ -81,7 +86,7 @@ def prepare_cost(contenders: Sequence[Contender], metric: str) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["contender", "n", "train_seconds", "measure", "mean", "sd"])
     frame = frame.dropna(subset=["train_seconds", "mean"])
     if frame.empty:
-        raise Missing("MLflow holds no seconds of an epoch of these runs.")
+        raise Missing("These runs did not report the seconds of their epochs.")
     return frame
 
 
@@ -95,21 +100,21 @@ def draw_cost(frame: pd.DataFrame, colours: Colours) -> go.Figure:
         )
         for row in frame.to_dict("records")
     ]  # fmt: skip
-    made = theme.figure(*points, x="seconds of one training", y=theme.label(frame["measure"].iloc[0]), showlegend=True)
+    figure = theme.figure(*points, x="seconds of one training", y=label(frame["measure"].iloc[0]), showlegend=True)
     wide = frame["train_seconds"].max() > 10 * frame["train_seconds"].min() > 0
     seconds = frame["train_seconds"].min(), frame["train_seconds"].max()
-    return made.update_xaxes(theme.log_axis(*seconds) if wide else {"rangemode": "tozero"})
+    return figure.update_xaxes(theme.log_axis(*seconds) if wide else {"rangemode": "tozero"})
 
 
 def describe_cost(frame: pd.DataFrame) -> str:
-    """In words."""
+    """Say what each contender reached, and in what time."""
     measure = frame["measure"].iloc[0]
     said = "; ".join(
-        f"{row['contender']} {theme.amount(measure, row['mean'], row['sd'])} in {row['train_seconds']:.3g} s"
+        f"{row['contender']} {amount(measure, row['mean'], row['sd'])} in {row['train_seconds']:.3g} s"
         for row in frame.to_dict("records")
     )
     spread = " ± and the vertical lines are standard deviations over seeds." if frame["n"].max() > 1 else ""
-    return f"{theme.label(measure).capitalize()} and seconds of one training with its validation: {said}.{spread}"
+    return f"{label(measure).capitalize()} and seconds of one training with its validation: {said}.{spread}"
 
 
 def _intervals(frame: pd.DataFrame, name: str, width: float) -> go.Scatter:
@@ -119,12 +124,12 @@ def _intervals(frame: pd.DataFrame, name: str, width: float) -> go.Scatter:
     y = [value for row in range(len(frame)) for value in (row, row, None)]
     return go.Scatter(
         x=x, y=y, mode="lines", name=f"95 % {name} interval", line={"width": width, "color": theme.ACCENT},
-        opacity=0.55 if width > 3 else 1, hoverinfo="skip",
+        opacity=0.55 if width > WIDE_PX else 1, hoverinfo="skip",
     )  # fmt: skip
 
 
 def _range(frame: pd.DataFrame) -> list[float]:
-    """From end to end of the intervals, with zero and a margin."""
+    """The range of the axis: from end to end of the intervals, with zero and a margin."""
     ends = pd.concat([frame["difference"], frame["t_low"], frame["t_high"], pd.Series([0.0])])
     margin = 0.08 * (ends.max() - ends.min()) or 1
     return [ends.min() - margin, ends.max() + margin]

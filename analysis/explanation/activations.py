@@ -9,14 +9,15 @@ from torch import nn
 
 from analysis.errors import Missing
 
-NO_CONVOLUTION = "The model has no convolution: there are no feature maps to look at."
+NO_CONVOLUTION = "The model has no convolution: there are no feature maps to show."
 
 
 def grad_cam(network: nn.Module, inputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     """Where the evidence for a class lies (Selvaraju et al. 2017, section 3, equations 1 and 2).
 
     The feature maps are the last convolution's after all that keeps their height and width: normalisation,
-    rectification, a shortcut or other branches. Each is weighted by the mean gradient of the class's score by it.
+    rectification, a shortcut or other branches. Each is weighted by the mean gradient of the class's score with
+    respect to it.
 
     Args:
         network: in evaluation mode.
@@ -43,7 +44,7 @@ def grad_cam(network: nn.Module, inputs: torch.Tensor, classes: torch.Tensor) ->
 
 @torch.no_grad()
 def feature_maps(network: nn.Module, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What each convolution gives out, by its name, in the order in which they compute.
+    """Collect the output of each convolution by its name, in the order in which they compute.
 
     Args:
         network: in evaluation mode.
@@ -57,7 +58,7 @@ def feature_maps(network: nn.Module, inputs: torch.Tensor) -> dict[str, torch.Te
     """
     found: dict[str, torch.Tensor] = {}
 
-    def keep(name: str, module: nn.Module, output: torch.Tensor) -> None:
+    def keep(name: str, _module: nn.Module, output: torch.Tensor) -> None:
         found[name] = output.float().cpu().clone()  # a ReLU may overwrite it
 
     with _watched(network, nn.Conv2d, keep):
@@ -71,7 +72,7 @@ def feature_maps(network: nn.Module, inputs: torch.Tensor) -> dict[str, torch.Te
 def _watched(
     network: nn.Module, kind: type[nn.Module], see: Callable[[str, nn.Module, torch.Tensor], None]
 ) -> Iterator[None]:
-    """Show every output [B, C, H, W] of the modules of a kind, as they end."""
+    """Pass every output [B, C, H, W] of the modules of a kind to `see`, in the order in which they compute."""
 
     def hook(name: str, module: nn.Module, output: object) -> None:
         if isinstance(output, torch.Tensor) and output.ndim == 4:
@@ -90,7 +91,7 @@ def _watched(
 
 
 def _last_maps(seen: list[tuple[nn.Module, torch.Tensor]]) -> torch.Tensor:
-    """Of the last convolution whose maps have more than one field, if there is such a one."""
+    """Choose the maps of the last convolution; of the last with more than one place, where there is one."""
     convolutions = [i for i, (module, _) in enumerate(seen) if isinstance(module, nn.Conv2d)]
     if not convolutions:
         raise Missing(NO_CONVOLUTION)

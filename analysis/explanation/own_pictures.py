@@ -10,33 +10,34 @@ from analysis.errors import Missing
 from trainables.image_data import DataError
 from trainables.pictures import decode
 
-MOST = 24
-"""As many as one sheet has room for."""
+MAX_PICTURES = 24
+"""Pictures that one sheet has room for."""
 
 
 @dataclass(frozen=True)
 class Own:
-    """One picture at least."""
+    """The user's own pictures, at least one."""
 
     images: np.ndarray
-    """uint8 [B, H, W, C]"""
+    """The pictures: uint8 [B, H, W, C]."""
     names: list[str]
-    """Of their files."""
+    """The names of their files."""
     note: str
-    """What was left out."""
+    """What was left out, in a sentence; empty where nothing was."""
 
 
 def read(folder: Path, input_shape: tuple[int, int, int]) -> Own:
-    """The first pictures of a folder, resized as `trainables.datasets.image_folder` does; grey where the data set is.
+    """Read the first pictures of a folder, resized as `trainables.datasets.image_folder` does; grey where the data is.
 
     Args:
+        folder: the pictures' folder.
         input_shape: (channels, height, width) of the data set's images.
 
     Raises:
         Missing: there is no such folder, or nothing in it that PIL can read.
     """
     if not folder.is_dir():
-        raise Missing(f"There is no folder {folder} with pictures.")
+        raise Missing(f"There is no folder {folder}.")
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     images, names, unreadable = [], [], []
     for path in files:
@@ -45,7 +46,7 @@ def read(folder: Path, input_shape: tuple[int, int, int]) -> Own:
             names.append(path.name)
         except DataError:
             unreadable.append(path.name)
-        if len(images) == MOST:
+        if len(images) == MAX_PICTURES:
             break
     notes = [f"Cannot be read as pictures: {', '.join(unreadable)}."] if unreadable else []
     if not images:
@@ -56,7 +57,7 @@ def read(folder: Path, input_shape: tuple[int, int, int]) -> Own:
 
 
 def _fitted(picture: np.ndarray, input_shape: tuple[int, int, int]) -> np.ndarray:
-    """uint8 [H', W', 3] to [H, W, C]."""
+    """Resize a picture: uint8 [H', W', 3] to [H, W, C]."""
     channels, height, width = input_shape
     resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized) if channels == 3 else np.asarray(resized.convert("L"))[..., None]

@@ -1,90 +1,94 @@
-"""What the winning models say of images that they were not trained on: computed once, shared by all that shows it."""
+"""What the winning models predict for images that they were not trained on: computed once for all figures."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.record import WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from analysis.explanation.saved_model import SavedModel
 
-WEIGHTS, LONGEST_NAME = "weights.pt", 22
+MAX_NAME_LENGTH = 22
+"""Letters of a class's name on an axis."""
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of the winner's models, a seed each; the first of them is `the model` where one alone is shown."""
+    """The predictions of the winner's models, one for each seed; `the model` is the first of them."""
 
     models: list["SavedModel"]
-    """By seed."""
-    probabilities: list[np.ndarray]
-    """Of each model float32 [N, classes]."""
-    labels: np.ndarray
-    """int64 [N]"""
+    """The models, by seed."""
+    probabilities: list[Array]
+    """Each model's probabilities of the classes: float32 [N, classes]."""
+    labels: Array
+    """The true classes: int64 [N]."""
     classes: tuple[str, ...]
+    """The names of the classes."""
     images: str
-    """Which ones they are, in words: `10,000 test images`."""
+    """Which images they are, in words: `10,000 test images`."""
     model_name: str
     """The model, in words."""
-    part: np.ndarray
-    """uint8 [M, H, W, C]: the images of the data set's part that they belong to."""
-    indices: np.ndarray
-    """int64 [N]: which of these they are."""
+    part: Array
+    """All images of the data set's part that the predicted ones belong to: uint8 [M, H, W, C]."""
+    indices: Array
+    """Which of these were predicted: int64 [N]."""
 
     @property
     def model(self) -> "SavedModel":
-        """The one with the lowest seed."""
+        """The model with the lowest seed."""
         return self.models[0]
 
     @cached_property
-    def predicted(self) -> np.ndarray:
-        """The model's: int64 [N]."""
-        return self.probabilities[0].argmax(1)
+    def predicted(self) -> Array:
+        """The classes that the model predicts: int64 [N]."""
+        return np.asarray(self.probabilities[0].argmax(1))
 
     @cached_property
-    def confidence(self) -> np.ndarray:
+    def confidence(self) -> Array:
         """The model's probability of the class that it predicts: float32 [N]."""
-        return self.probabilities[0].max(1)
+        return np.asarray(self.probabilities[0].max(1))
 
     @cached_property
-    def right(self) -> np.ndarray:
-        """Where the model is: bool [N]."""
-        return self.predicted == self.labels
+    def right(self) -> Array:
+        """Where the model is right: bool [N]."""
+        return np.asarray(self.predicted == self.labels)
 
     @cached_property
-    def counts(self) -> np.ndarray:
+    def counts(self) -> Array:
         """The model's confusion matrix, images by true and predicted class: int64 [classes, classes]."""
         size = len(self.classes)
         return np.bincount(self.labels * size + self.predicted, minlength=size**2).reshape(size, size)
 
-    def surest(self, among: np.ndarray) -> np.ndarray:
-        """Of the images marked in bool [N], the places from 0: those first that the model is most confident of."""
-        places = among.nonzero()[0]
+    def surest(self, among: Array) -> Array:
+        """Sort the images marked in bool [N] by the model's confidence, the highest first: their places in 0..N-1."""
+        places: Array = among.nonzero()[0]
         return places[np.argsort(-self.confidence[places], kind="stable")]
 
     def caption(self, i: int) -> tuple[str, str]:
-        """What the model predicts of an image, how surely, and whether that is so."""
-        truth = "right" if self.right[i] else f"truly {self.classes[self.labels[i]]}"
+        """Say what the model predicts for an image, with which probability, and what is true."""
+        truth = "right" if self.right[i] else f"true: {self.classes[self.labels[i]]}"
         return f"{percent(self.confidence[i])}: {self.classes[self.predicted[i]]}", truth
 
-    def pictures(self, chosen: np.ndarray) -> np.ndarray:
+    def pictures(self, chosen: Array) -> Array:
         """Some of the images: uint8 [n, H, W, C]."""
-        return self.part[self.indices[chosen]]
+        return np.asarray(self.part[self.indices[chosen]])
 
 
 @lru_cache(maxsize=1)
 def predictions(record: Record) -> Predictions:
-    """Of the confirmed winner's models on the test set, else of the best trial's on the validation set.
+    """Have the confirmed winner's models predict the test set, else the best trial's the validation set.
 
     The test set is there for confirmed settings alone.
 
     Raises:
-        Missing: weights or images cannot be had.
+        Missing: weights or images are not there.
     """
     files = weights(record)
     from analysis.explanation import saved_model  # here: it takes torch, and seconds
@@ -112,7 +116,7 @@ def predictions(record: Record) -> Predictions:
 
 
 def weights(record: Record) -> dict[int, Path]:
-    """The files of the winner's weights by seed, the lowest seed first.
+    """Fetch the files of the winner's weights, by seed, the lowest seed first.
 
     Raises:
         Missing: no trial has a result, or the files are gone.
@@ -120,23 +124,23 @@ def weights(record: Record) -> dict[int, Path]:
     runs, files = record.winner.sort_values("seed"), {}
     for run_id, seed in zip(runs["run_id"], runs["seed"].astype(int), strict=True):
         try:
-            files[seed] = record.artifact(run_id, WEIGHTS)
+            files[seed] = record.artifact(run_id, WEIGHTS_FILE)
         except Missing as error:
             raise Missing(
-                f"The weights of the winner with seed {seed} are not in MLflow, which gets them when a search has "
-                f"ended. {error}"
+                f"The weights of the winner with seed {seed} are not in MLflow, to which they are sent when a search "
+                f"has ended. {error}"
             ) from error
     return files
 
 
-def short(name: str, longest: int = LONGEST_NAME) -> str:
-    """A class's name as an axis has room for: its middle is left out, for similar ones often begin alike."""
-    half = longest // 2
-    return name if len(name) <= longest else f"{name[: longest - half - 1]}…{name[-half:]}"
+def short(name: str, max_length: int = MAX_NAME_LENGTH) -> str:
+    """Shorten a class's name to what an axis has room for, in its middle, for similar names often begin alike."""
+    half = max_length // 2
+    return name if len(name) <= max_length else f"{name[: max_length - half - 1]}…{name[-half:]}"
 
 
 def percent(part: float) -> str:
-    """0.5 as `50.0 %`."""
+    """A share (0..1) as `50.0 %`."""
     return f"{100 * part:.1f} %"
 
 

@@ -1,4 +1,4 @@
-"""The networks that a search has saved of its winner, ready to be looked at, with the images that they learned from."""
+"""The networks that a search saved of its winner, ready to be looked at, with the images that they learned from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch import nn
 from analysis.errors import Missing
 from analysis.record import Record
 from contract.formatting import first_line
+from contract.record import FINGERPRINT
 from trainables import module_folder, named_dataset, named_model, own_code, pretrained
 from trainables.config import ConfigError, TrainConfig
 from trainables.errors import ModelError
@@ -24,13 +25,17 @@ class SavedModel:
     """One trained network, in evaluation mode."""
 
     seed: int
+    """The seed that it was trained with."""
     config: TrainConfig
+    """Its hyperparameters."""
     network: nn.Module
+    """The network, with the saved weights."""
     data: Split
+    """The images that it was trained, validated and tested on."""
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that it computes on."""
         return next(self.network.parameters()).device
 
     @property
@@ -39,13 +44,13 @@ class SavedModel:
         return Loader(self.data, self.config, self.device)
 
     def inputs(self, images: np.ndarray) -> torch.Tensor:
-        """What the network takes: images uint8 [B, H, W, C] to float32 [B, C, H', W'], resized and normalised."""
+        """Resize and normalise images for the network: uint8 [B, H, W, C] to float32 [B, C, H', W']."""
         offset, scale = (torch.tensor(v, device=self.device) for v in normalization(self.data.data, self.config))
         return prepared(torch.from_numpy(images).to(self.device), offset, scale, self.config.resize)
 
 
 def load(record: Record, weights: Mapping[int, Path]) -> list[SavedModel]:
-    """The models of these files, a seed each, on the GPU where there is one.
+    """Load the models of these files, one for each seed, to the GPU where there is one.
 
     Raises:
         Missing: weights or images are gone, damaged, or do not belong together.
@@ -55,7 +60,7 @@ def load(record: Record, weights: Mapping[int, Path]) -> list[SavedModel]:
 
 
 def load_data(record: Record) -> ImageData:
-    """The data set that the search was made on, from where it was then or from `record.data_dir`.
+    """Load the data set that the search used, from where it was then or from `record.data_dir`.
 
     Raises:
         Missing: it is not there, or holds other images.
@@ -67,19 +72,22 @@ def load_data(record: Record) -> ImageData:
         data = named_dataset.load(_no_code(source["name"]), root, dict(source["options"]))
     except (DataError, module_folder.UnknownName, OSError) as error:
         raise Missing(f"The images cannot be loaded: {error}. {moved}") from error
-    if data.fingerprint != record.parent.data.tags.get("data.fingerprint"):
-        raise Missing(f"In {root} are other images of {source['name']} than it was trained on. {moved}")
+    if data.fingerprint != record.parent.data.tags.get(FINGERPRINT):
+        raise Missing(f"The images of {source['name']} in {root} are other ones than the model was trained on. {moved}")
     return data
 
 
 def _no_code(name: str) -> str:
-    """The name of a model or a data set, which the record holds and anybody who writes to MLflow can set.
+    """Refuse the name of code outside of this project: anybody who writes to MLflow can set it in the record.
+
+    Returns:
+        The name of a model or a data set of this project.
 
     Raises:
-        Missing: it is one of code outside of this project, which a report does not run.
+        Missing: it is code of the search's own, which a report does not run.
     """
     if own_code.is_dotted(name):
-        raise Missing(f"{name} is code of the search's own, which a report does not run: this cannot be shown of it.")
+        raise Missing(f"{name} is code of the search's own, which a report does not run: this cannot be shown.")
     return name
 
 
@@ -107,12 +115,12 @@ def _model(record: Record, data: ImageData, seed: int, file: Path) -> SavedModel
 
 
 def _build(config: TrainConfig, data: ImageData) -> nn.Module:
-    """The network, without the weights that its training began from: they may be gone, or far away."""
+    """Build the network without the weights that its training began from: they may be gone, or far away."""
     channels, height, width = data.input_shape
     shape = (channels, config.resize or height, config.resize or width)
-    begun_from = config.model_options.get("weights")
+    pretrained_weights = config.model_options.get("weights")
     options = {key: value for key, value in config.model_options.items() if key not in ("weights", "frozen")}
     built = named_model.build(config.model, shape, len(data.classes), options)
     if hasattr(built, "transform_input"):  # torchvision's weights want it
-        built.transform_input = begun_from == pretrained.IMAGENET  # type: ignore[assignment]
+        built.transform_input = pretrained_weights == pretrained.IMAGENET  # type: ignore[assignment]
     return built

@@ -1,24 +1,25 @@
-"""Pictures of what the winning model does: its worst mistakes, and its feature maps. Grad-CAM has a file of its own."""
+"""Sheets of what the winning model does: its most confident mistakes, and its feature maps."""
 
 import numpy as np
 
 from analysis.errors import Missing
 from analysis.explanation import activations, tiling
 from analysis.explanation.own_pictures import Own
-from analysis.explanation.predictions import Predictions
+from analysis.explanation.predictions import Predictions, percent
 from analysis.explanation.tiling import Row, Tile
 from analysis.page import Picture
 
 MISTAKES_TITLE, MAPS_TITLE = "The most confident mistakes", "Feature maps after each convolution"
-MISTAKES, COLUMNS = 24, 6
-MISTAKE_SIDE, MAP_SIDE = 192, 56
-"""Pixels."""
-CHANNELS, LAYERS = 16, 24
-"""The most that are shown of a convolution, and of a network."""
+MAX_MISTAKES, COLUMNS = 24, 6
+"""Mistakes that are shown, and how many of them stand side by side."""
+MISTAKE_PX, MAP_PX = 192, 56
+"""The sides of an image and of a feature map."""
+MAX_CHANNELS, MAX_LAYERS = 16, 24
+"""Channels of a convolution, and convolutions of a network, that are shown."""
 
 
 def mistakes(found: Predictions) -> Picture:
-    """The mistakes that the model is surest of.
+    """Show the mistakes that the model is surest of.
 
     Raises:
         Missing: it makes none.
@@ -26,20 +27,26 @@ def mistakes(found: Predictions) -> Picture:
     wrong = found.surest(~found.right)
     if not len(wrong):
         raise Missing(f"The model makes no mistake on the {found.images}.")
-    chosen = wrong[:MISTAKES]
+    chosen = wrong[:MAX_MISTAKES]
     tiles = [Tile((image,), found.caption(i)) for i, image in zip(chosen, found.pictures(chosen), strict=True)]
-    first, truth = found.caption(chosen[0])
+    i = chosen[0]
+    most_confident = (
+        f"The most confident one takes class {found.classes[found.labels[i]]} for {found.classes[found.predicted[i]]} "
+        f"with {percent(found.confidence[i])}."
+    )
     return Picture(
         title=MISTAKES_TITLE,
         name="mistakes",
-        png=tiling.draw([Row(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)], MISTAKE_SIDE),
+        png=tiling.draw([Row(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)], MISTAKE_PX),
         alt=f"{len(tiles)} of the {len(wrong):,} mistakes on {found.images}, under each the probability of the "
-        f"predicted class, that class, and the true one. The most confident is {first}, {truth}.",
+        f"predicted class, that class, and the true one. {most_confident}",
     )
 
 
 def feature_maps(found: Predictions, own: Own | None) -> Picture:
-    """What each convolution makes of one image: the first of one's own, or the right one that the model is surest of.
+    """Show what each convolution makes of one image.
+
+    It is the first of the user's own pictures, or the image that the model is surest of among those it gets right.
 
     Raises:
         Missing: the model has no convolution.
@@ -49,11 +56,11 @@ def feature_maps(found: Predictions, own: Own | None) -> Picture:
     else:
         i = np.argmax(np.where(found.right, found.confidence, -1))
         image, what = found.pictures(np.array([i])), f"an image of class {found.classes[found.labels[i]]}"
-        note = "Of those that the model classifies correctly it is the one that it is surest of. "
+        note = "Among the images that the model classifies correctly, this is the one that it is surest of. "
     maps = activations.feature_maps(found.model.network, found.model.inputs(image))
     names = list(maps)
-    if len(names) > LAYERS:
-        names = [names[i] for i in np.linspace(0, len(names) - 1, LAYERS).round().astype(int)]
+    if len(names) > MAX_LAYERS:
+        names = [names[i] for i in np.linspace(0, len(names) - 1, MAX_LAYERS).round().astype(int)]
     rows = [Row([Tile((image[0],))], f"The input: {what}")]
     for number, name in enumerate(maps, 1):
         if name in names:
@@ -62,21 +69,23 @@ def feature_maps(found: Predictions, own: Own | None) -> Picture:
     return Picture(
         title=MAPS_TITLE,
         name="feature_maps",
-        png=tiling.draw(rows, MAP_SIDE),
-        alt=f"On top {what}, under it the first channels of {len(names)} convolutions in their order.",
+        png=tiling.draw(rows, MAP_PX),
+        alt=f"At the top {what}, below it the first channels of {len(names)} convolutions, in the order in which they "
+        "compute.",
         note=f"{note}The smallest value of each channel is black, the largest white.{left_out}",
     )
 
 
 def _row(name: str, maps: np.ndarray) -> Row:
     n, height, width = maps.shape
-    first = "all" if n <= CHANNELS else f"the first {CHANNELS} of"
+    first = "all" if n <= MAX_CHANNELS else f"the first {MAX_CHANNELS} of"
     return Row(
-        [Tile((_grey(channel),)) for channel in maps[:CHANNELS]], f"{name}: {first} {n} channels, {width} x {height}"
+        [Tile((_grey(channel),)) for channel in maps[:MAX_CHANNELS]],
+        f"{name}: {first} {n} channels, {width} x {height}",
     )
 
 
 def _grey(channel: np.ndarray) -> np.ndarray:
     """A map as a picture: uint8 [H, W, 1]."""
-    span = np.ptp(channel) or 1
-    return (255 * ((channel - channel.min()) / span)).astype(np.uint8)[..., None]
+    shares = (channel - channel.min()) / (np.ptp(channel) or 1)
+    return np.asarray((255 * shares).astype(np.uint8)[..., None])

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 INK = "#737c86"
-"""To be read on a white and on a dark page: the ground is transparent."""
-MARGIN, GAP, FONT_SIZE = 16, 12, 17
-LINE = FONT_SIZE + 5
-"""Pixels, all of them."""
+"""The colour of text, which can be read on a white and on a dark page: the ground is transparent."""
+MARGIN_PX, GAP_PX, FONT_PX = 16, 12, 17
+LINE_PX = FONT_PX + 5
+"""The height of a line of text."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class Tile:
     """Pictures beside each other, and lines of text under them."""
 
     pictures: tuple[np.ndarray, ...]
-    """uint8 [H, W, 1 or 3] each."""
+    """The pictures: uint8 [H, W, 1 or 3] each."""
     lines: tuple[str, ...] = ()
+    """The text, line by line."""
 
 
 @dataclass(frozen=True)
@@ -30,31 +31,40 @@ class Row:
     """Tiles beside each other, and a line of text above them."""
 
     tiles: Sequence[Tile]
+    """The tiles, from left to right."""
     heading: str = ""
+    """The line above them; empty for none."""
 
 
 def draw(rows: Sequence[Row], side: int) -> bytes:
-    """A PNG file on a transparent ground.
+    """Draw a sheet on a transparent ground.
 
     Args:
+        rows: the sheet's rows, from top to bottom.
         side: pixels that each picture is fitted into; small ones are enlarged without being blurred.
+
+    Returns:
+        The content of a PNG file.
     """
-    widths = [sum(len(tile.pictures) * side + GAP for tile in row.tiles) - GAP for row in rows]
+    widths = [sum(len(tile.pictures) * side + GAP_PX for tile in row.tiles) - GAP_PX for row in rows]
     headings = [_font().getlength(row.heading) for row in rows]
-    size = (2 * MARGIN + round(max(*widths, *headings)), 2 * MARGIN + sum(_height(row, side) for row in rows) - GAP)
+    size = (
+        2 * MARGIN_PX + round(max(*widths, *headings)),
+        2 * MARGIN_PX + sum(_height(row, side) for row in rows) - GAP_PX,
+    )
     sheet = Image.new("RGBA", size, f"{INK}00")
-    pen, top = ImageDraw.Draw(sheet), MARGIN
+    pen, top = ImageDraw.Draw(sheet), MARGIN_PX
     for row in rows:
-        pen.text((MARGIN, top), row.heading, INK, _font())
-        left, below = MARGIN, top + LINE * bool(row.heading)
+        pen.text((MARGIN_PX, top), row.heading, INK, _font())
+        left, below = MARGIN_PX, top + LINE_PX * bool(row.heading)
         for tile in row.tiles:
             width = len(tile.pictures) * side
             for i, picture in enumerate(tile.pictures):
                 fitted = _fitted(picture, side)
                 sheet.paste(fitted, (left + i * side + (side - fitted.width) // 2, below + (side - fitted.height) // 2))
             for i, line in enumerate(tile.lines):
-                pen.text((left, below + side + 3 + i * LINE), _cut(line, width), INK, _font())
-            left += width + GAP
+                pen.text((left, below + side + 3 + i * LINE_PX), _cut(line, width), INK, _font())
+            left += width + GAP_PX
         top += _height(row, side)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
@@ -63,7 +73,7 @@ def draw(rows: Sequence[Row], side: int) -> bytes:
 
 def _height(row: Row, side: int) -> int:
     lines = bool(row.heading) + max(len(tile.lines) for tile in row.tiles)
-    return side + lines * LINE + GAP
+    return side + lines * LINE_PX + GAP_PX
 
 
 def _fitted(picture: np.ndarray, side: int) -> Image.Image:
@@ -74,7 +84,7 @@ def _fitted(picture: np.ndarray, side: int) -> Image.Image:
 
 
 def _cut(line: str, width: int) -> str:
-    """As much of a line as fits."""
+    """Cut a line to what fits into so many pixels."""
     cut = line
     while _font().getlength(cut) > width and len(cut) > 1:
         cut = f"{cut.rstrip('…')[:-1]}…"
@@ -85,4 +95,4 @@ def _cut(line: str, width: int) -> str:
 def _font() -> ImageFont.FreeTypeFont:
     import matplotlib
 
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), FONT_SIZE)
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), FONT_PX)

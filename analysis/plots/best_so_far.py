@@ -7,6 +7,9 @@ from plotly.subplots import make_subplots
 from analysis import theme
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.formatting import duration
+from contract.metrics import label
+from contract.outcomes import Outcome
 
 TITLE = "Over trials and over time"
 SECTION = "progress"
@@ -34,7 +37,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     panels = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.03)
     shown = theme.figure(height=360)
     panels.update_layout(shown.layout)
-    symbols = frame["outcome"].map({"completed": "circle", "stopped": "circle-open"})
+    symbols = frame["outcome"].map({Outcome.COMPLETED: "circle", Outcome.STOPPED: "circle-open"})
     for column, x in enumerate(("finished", "minutes"), 1):
         points = go.Scatter(
             x=frame[x], y=frame["value"], mode="markers", name="a trial's last value", legendgroup="trial",
@@ -48,16 +51,16 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         panels.add_traces([points, line], rows=1, cols=column)
     panels.update_xaxes(title_text="trials finished", **theme.whole_axis(len(frame)), col=1)
     panels.update_xaxes(title_text="minutes since the start", col=2)
-    panels.update_yaxes(title_text=theme.label(record.metric), col=1)
+    panels.update_yaxes(title_text=label(record.metric), col=1)
     return panels
 
 
 def describe(frame: pd.DataFrame, record: Record) -> str:
-    """In words."""
+    """Say which trial is the best, and when it came."""
     last = frame["best"].ne(frame["best"].shift()).to_numpy().nonzero()[0][-1]
     row = frame.loc[last]
     return (
-        f"{len(frame)} trials have a result. The best, trial {row['number']} with {theme.label(record.metric)} "
-        f"{row['best']:.4f}, was the one that finished as number {row['finished']}, "
-        f"{theme.duration(60 * row['minutes'])} after the start. Open circles: stopped early."
+        f"{len(frame)} trials have a result. The best, trial {row['number']} with {label(record.metric)} "
+        f"{row['best']:.4f}, was number {row['finished']} to finish, "
+        f"{duration(60 * row['minutes'])} after the start. Open circles: stopped early."
     )

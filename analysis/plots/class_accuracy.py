@@ -10,8 +10,8 @@ from analysis.record import Record
 
 TITLE = "Accuracy by class"
 SECTION = "predictions"
-ENDS = 25
-"""Of more than twice as many classes, so many of the best and of the worst are shown."""
+MAX_ENDS = 25
+"""So many of the best and of the worst classes are shown, where there are more than twice as many."""
 GAP = "⋮"
 
 
@@ -33,10 +33,10 @@ def prepare(record: Record) -> pd.DataFrame:
     return frame.sort_values(["mean", "class", "seed"], ascending=[False, True, True], ignore_index=True)
 
 
-def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
+def draw(frame: pd.DataFrame, _record: Record) -> go.Figure:
     """A line a class, the best on top."""
     ranked = frame["class"].drop_duplicates().tolist()
-    places = ranked if len(ranked) <= 2 * ENDS else [*ranked[:ENDS], GAP, *ranked[-ENDS:]]
+    places = ranked if len(ranked) <= 2 * MAX_ENDS else [*ranked[:MAX_ENDS], GAP, *ranked[-MAX_ENDS:]]
     shown = frame[frame["class"].isin(places)]
     means = shown.drop_duplicates("class")
     several = frame["seed"].nunique() > 1
@@ -61,12 +61,12 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
 
 
 def describe(frame: pd.DataFrame, record: Record) -> str:
-    """In words."""
+    """Say which classes are classified best and worst."""
     means = frame.drop_duplicates("class")
     best, worst, n = means.iloc[0], means.iloc[-1], frame["seed"].nunique()
-    left_out = f" The {ENDS} best and the {ENDS} worst of {len(means)} are shown." if len(means) > 2 * ENDS else ""
+    left_out = f" The {MAX_ENDS} best and the {MAX_ENDS} worst of {len(means)} are shown."
     return (
-        f"Of {predictions(record).images}, those of class {best['class']} are classified best ({percent(best['mean'])} "
-        f"correctly), those of class {worst['class']} worst ({percent(worst['mean'])})"
-        f"{f'; means over {n} seeds' if n > 1 else ''}.{left_out}"
+        f"On {predictions(record).images}, class {best['class']} is classified best ({percent(best['mean'])} "
+        f"correctly), class {worst['class']} worst ({percent(worst['mean'])})"
+        f"{f'; means over {n} seeds' if n > 1 else ''}.{left_out if len(means) > 2 * MAX_ENDS else ''}"
     )

@@ -10,10 +10,14 @@ from analysis.record import Record
 
 TITLE = "Confusion matrix"
 SECTION = "predictions"
-MOST, WITH_NUMBERS, FIELD = 50, 12, 14
-"""Classes that there is room for, and with a number in each field; pixels of a field without one."""
+MAX_CLASSES, MAX_NUMBERED_CLASSES = 50, 12
+"""Classes that there is room for, without and with a number in each cell."""
+CELL_PX, NUMBERED_CELL_PX = 14, 34
+"""The height of a cell, without and with a number."""
+MAX_NAME_LENGTH = 14
+"""Letters of a class's name on an axis."""
 ERRORS = [(0, "rgba(213,94,0,0)"), (1, "rgba(213,94,0,0.9)")]
-"""No error is the ground, whatever its colour."""
+"""The colour scale of mistakes: none is transparent, whatever the ground's colour."""
 
 
 def prepare(record: Record) -> pd.DataFrame:
@@ -34,7 +38,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     """Rows are true classes; mistakes are coloured, what is right is grey, so that it does not drown them."""
     classes = _shown(frame, record)
     images, part = (_matrix(frame, value, classes) for value in ("images", "part"))
-    diagonal, numbered = np.eye(len(classes), dtype=bool), len(classes) <= WITH_NUMBERS
+    diagonal, numbered = np.eye(len(classes), dtype=bool), len(classes) <= MAX_NUMBERED_CLASSES
     errors = np.where(diagonal, 0, 100 * part)
     mistakes = go.Heatmap(
         x=classes, y=classes, z=errors, colorscale=ERRORS, zmin=0, zmax=max(1, errors.max()), xgap=1, ygap=1,
@@ -49,9 +53,9 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     traces = [right, mistakes]
     if numbered:
         traces.append(_numbers(classes, part))
-    height = 130 + len(classes) * (34 if numbered else FIELD)
+    height = 130 + len(classes) * (NUMBERED_CELL_PX if numbered else CELL_PX)
     figure = theme.figure(*traces, x="predicted class (% of the true class)", y="true class", height=height)
-    names = [short(name, 14) for name in classes]
+    names = [short(name, MAX_NAME_LENGTH) for name in classes]
     axis = {"type": "category", "tickvals": classes, "ticktext": names, "ticks": "", "showgrid": False}
     figure.update_xaxes(title_standoff=12, **axis)
     figure.update_yaxes(title_standoff=8, autorange="reversed", **axis)
@@ -59,13 +63,13 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
 
 
 def min_width(record: Record) -> int:
-    """Pixels that the fields and names need; a few classes fit on a phone."""
-    n = min(MOST, len(predictions(record).classes))
-    return 0 if n <= WITH_NUMBERS else 160 + FIELD * n
+    """The pixels that the cells and names need; a few classes fit on a phone."""
+    n = min(MAX_CLASSES, len(predictions(record).classes))
+    return 0 if n <= MAX_NUMBERED_CLASSES else 160 + CELL_PX * n
 
 
 def describe(frame: pd.DataFrame, record: Record) -> str:
-    """In words."""
+    """Say how often the model is right, and which mistakes are the most frequent."""
     found = predictions(record)
     text = f"The model of {found.model_name} gets {percent(found.right.mean())} of {found.images} right."
     mistakes = frame[frame["true"] != frame["predicted"]].sort_values("part", ascending=False).head(3)
@@ -76,17 +80,17 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
         for _, m in mistakes.iterrows()
     )
     n = len(found.classes)
-    left_out = f" Shown are the {MOST} of {n} classes with the most mistakes." if n > MOST else ""
+    left_out = f" Shown are the {MAX_CLASSES} of {n} classes with the most mistakes." if n > MAX_CLASSES else ""
     return f"{text} The most frequent mistakes: {named}.{left_out}"
 
 
 def _shown(frame: pd.DataFrame, record: Record) -> list[str]:
-    """The classes in their own order; of too many those of which the largest part is mistaken."""
+    """The classes in their own order; where there are too many, those with the largest share of mistakes."""
     right = frame[frame["true"] == frame["predicted"]].set_index("true")["part"]
     recall = right.reindex(frame["true"].unique(), fill_value=0)
-    worst = set(recall.sort_values(kind="stable").index[:MOST])
+    worst = set(recall.sort_values(kind="stable").index[:MAX_CLASSES])
     classes = list(predictions(record).classes)
-    return [name for name in classes if name in worst] if len(classes) > MOST else classes
+    return [name for name in classes if name in worst] if len(classes) > MAX_CLASSES else classes
 
 
 def _matrix(frame: pd.DataFrame, value: str, classes: list[str]) -> np.ndarray:
@@ -95,7 +99,7 @@ def _matrix(frame: pd.DataFrame, value: str, classes: list[str]) -> np.ndarray:
 
 
 def _numbers(classes: list[str], part: np.ndarray) -> go.Scatter:
-    """Percent in each field that is not empty."""
+    """Write the percentage into each cell that is not empty."""
     rows, columns = (100 * part >= 0.5).nonzero()
     texts = [f"{100 * part[i, j]:.0f}" for i, j in zip(rows, columns, strict=True)]
     return go.Scatter(

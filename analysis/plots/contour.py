@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,26 +16,31 @@ from threadpoolctl import threadpool_limits
 from analysis import scales, theme
 from analysis.errors import Missing
 from analysis.importance import varied
-from analysis.record import ENOUGH, Record, Setting
+from analysis.record import MIN_TRIALS, Record
+from analysis.setting import Setting
+from contract.metrics import label
 
 TITLE = "Two settings together"
 SECTION = "interactions"
-FITTED = 300
-"""Trials that the surface is fitted to at the most; its time grows with their cube."""
-GRID, NEAR = 40, 0.12
-"""Points a side of the surface, and how near a trial must be, the ranges of both settings having length 1."""
+MAX_FITTED = 300
+"""Trials that the surface is fitted to; its time grows with their cube."""
+GRID = 40
+"""Points on each side of the surface."""
+MAX_DISTANCE = 0.12
+"""How far from a point of the surface the nearest trial may be, the ranges of both settings having length 1."""
 RING = "#c6ccd2"
-"""Around each point, to be seen on a surface of its own colour."""
-STREWN = 0.1
-"""How far points of one choice are strewn over a surface, the distance between two choices being 1."""
+"""The colour of the ring around each point, which shows it on a surface of its own colour."""
+SURFACE_JITTER = 0.1
+"""How far points of one choice are moved over a surface, the distance between two choices being 1."""
+Array = np.ndarray[Any, Any]
 
 
 def prepare(record: Record) -> pd.DataFrame:
     """A row a trial that has both settings, and a row a point of the surface.
 
     The surface is the mean of a Gaussian process (Matern 5/2 with a length a setting, and white noise) over ranges
-    scaled to 1, logarithmic where the setting is, values beyond the fence put on it. There is none where a setting is
-    no number, where no trial is near, or over fewer than 20 trials.
+    scaled to 1, logarithmic where the setting is, with values beyond the fence moved onto it. There is none where a
+    setting is no number, where no trial is near, or over fewer than 20 trials.
 
     Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, algorithm 2.1.
 
@@ -54,7 +60,7 @@ def prepare(record: Record) -> pd.DataFrame:
     have = found.dropna(subset=[s.column for s in settings])
     columns = {s.key: _shown(s, have[s.column]) for s in settings}
     trials = pd.DataFrame({"kind": "trial", "number": have["number"], **columns, "value": have["value"]})
-    if len(have) < ENOUGH or not all(s.numeric for s in settings):
+    if len(have) < MIN_TRIALS or not all(s.numeric for s in settings):
         return trials.astype({"number": "Int64"}).reset_index(drop=True)
     return pd.concat([trials, _surface(settings, have, record.maximize)], ignore_index=True).astype({"number": "Int64"})
 
@@ -64,7 +70,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     x, y = _settings(frame, record)
     trials, surface = frame[frame["kind"] == "trial"], frame[frame["kind"] == "surface"]
     low, high = scales.fence(trials["value"], record.maximize)
-    rng, strewn = np.random.default_rng(0), STREWN if len(surface) else scales.JITTER
+    rng, jitter = np.random.default_rng(0), SURFACE_JITTER if len(surface) else scales.JITTER
     traces: list[go.Contour | go.Scatter] = []
     if len(surface):
         grid = surface.pivot(index=y.key, columns=x.key, values="value")
@@ -76,8 +82,8 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
             )
         )  # fmt: skip
     points = go.Scatter(
-        x=scales.jittered(x, _places(x, trials[x.key]), rng, strewn),
-        y=scales.jittered(y, _places(y, trials[y.key]), rng, strewn),
+        x=scales.jittered(x, _places(x, trials[x.key]), rng, jitter),
+        y=scales.jittered(y, _places(y, trials[y.key]), rng, jitter),
         mode="markers",
         marker={
             "color": trials["value"], "coloraxis": "coloraxis", "size": 8,
@@ -87,29 +93,29 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         hovertemplate=f"trial %{{customdata[0]}}: %{{marker.color:.4f}}<br>{x.key} %{{customdata[1]}}"
         f"<br>{y.key} %{{customdata[2]}}<extra></extra>", showlegend=False,
     )  # fmt: skip
-    made = theme.figure(*traces, points, x=x.key, y=y.key, height=520, coloraxis=scales.colours(record, low, high))
-    return made.update_xaxes(**scales.axis(x)).update_yaxes(**scales.axis(y))
+    figure = theme.figure(*traces, points, x=x.key, y=y.key, height=520, coloraxis=scales.colours(record, low, high))
+    return figure.update_xaxes(**scales.axis(x)).update_yaxes(**scales.axis(y))
 
 
 def describe(frame: pd.DataFrame, record: Record) -> str:
-    """In words."""
+    """Say where the best trials and the best point of the surface are."""
     x, y = _settings(frame, record)
     trials, surface = frame[frame["kind"] == "trial"], frame[frame["kind"] == "surface"].dropna(subset="value")
-    objective = theme.label(record.metric)
+    objective = label(record.metric)
     ranked = trials.sort_values("value", ascending=not record.maximize, kind="stable")
     best, tenth = ranked.iloc[0], ranked.head(math.ceil(len(ranked) / 10))
-    first = ", the two most important settings" if len(scales.positions(record)) >= ENOUGH else ""
+    first = ", the two most important settings" if len(scales.positions(record)) >= MIN_TRIALS else ""
     text = (
         f"{len(trials)} trials after epoch {record.comparable_epoch} by {x.key} and {y.key}{first}. The best, "
         f"{objective} {best['value']:.4f}, is trial {best['number']} with {x.key} {_text(best[x.key])} and {y.key} "
         f"{_text(best[y.key])}; the best "
-        f"tenth ({len(tenth)}) have {scales.span(x.key, tenth[x.key])} and {scales.span(y.key, tenth[y.key])}."
+        f"tenth (n = {len(tenth)}): {scales.span(x.key, tenth[x.key])}; {scales.span(y.key, tenth[y.key])}."
     )
     if surface.empty:
-        why = "one of the settings is not a number" if len(trials) >= ENOUGH else f"that takes {ENOUGH} trials"
+        why = "one of the settings is not a number" if len(trials) >= MIN_TRIALS else f"it takes {MIN_TRIALS} trials"
         return f"{text} No surface is fitted: {why}."
     top = surface.sort_values("value", ascending=not record.maximize).iloc[0]
-    fitted = f"{FITTED} of them, drawn at random" if len(trials) > FITTED else "all of them"
+    fitted = f"{MAX_FITTED} of them, drawn at random" if len(trials) > MAX_FITTED else "all of them"
     return (
         f"{text} The surface, a Gaussian process fitted to {fitted}, is best at {x.key} {_text(top[x.key])} and "
         f"{y.key} {_text(top[y.key])}, with {top['value']:.4f}; it is left empty where no trial is near."
@@ -120,8 +126,8 @@ def _surface(settings: Sequence[Setting], have: pd.DataFrame, maximize: bool) ->
     points = np.column_stack([scales.scaled(s, have[s.column]) for s in settings])
     values = have["value"].clip(*scales.fence(have["value"], maximize)).to_numpy()
     chosen = np.arange(len(have))
-    if len(have) > FITTED:
-        chosen = np.sort(np.random.default_rng(0).choice(chosen, FITTED, replace=False))
+    if len(have) > MAX_FITTED:
+        chosen = np.sort(np.random.default_rng(0).choice(chosen, MAX_FITTED, replace=False))
     kernel = ConstantKernel(1.0, (0.01, 100)) * Matern([0.3, 0.3], (0.05, 10), nu=2.5) + WhiteKernel(0.1, (1e-4, 10))
     process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
     side = np.linspace(0, 1, GRID)
@@ -131,7 +137,7 @@ def _surface(settings: Sequence[Setting], have: pd.DataFrame, maximize: bool) ->
         mean = process.fit(points[chosen], values[chosen]).predict(grid)
     reach = np.array([_spacing(s) / 2 for s in settings])  # between two neighbouring whole numbers there is no gap
     apart = np.clip(np.abs(grid[:, None] - points[None]) - reach, 0, None)
-    near = (np.linalg.norm(apart, axis=2) <= NEAR).any(axis=1)
+    near = (np.linalg.norm(apart, axis=2) <= MAX_DISTANCE).any(axis=1)
     columns = {s.key: _unscaled(s, grid[:, i]) for i, s in enumerate(settings)}
     return pd.DataFrame({"kind": "surface", **columns, "value": np.where(near, mean, np.nan)})
 
@@ -148,12 +154,12 @@ def _spacing(setting: Setting) -> float:
     return float(scales.scaled(setting, pd.Series([setting.low + 1]))[0]) if setting.integer else 0.0
 
 
-def _unscaled(setting: Setting, units: np.ndarray) -> np.ndarray:
+def _unscaled(setting: Setting, units: Array) -> Array:
     """The numbers at places between 0 and 1, as `scales.scaled` gives them."""
     if setting.choices is not None:
-        return np.interp(units, np.linspace(0, 1, len(setting.choices)), scales.ordered(setting))
+        return np.asarray(np.interp(units, np.linspace(0, 1, len(setting.choices)), scales.ordered(setting)))
     if setting.log:
-        return setting.low * (setting.high / setting.low) ** units
+        return np.asarray(setting.low * (setting.high / setting.low) ** units)
     return setting.low + units * (setting.high - setting.low)
 
 
@@ -166,7 +172,7 @@ def _shown(setting: Setting, places: pd.Series) -> pd.Series:
 
 
 def _places(setting: Setting, shown: pd.Series) -> pd.Series:
-    """Where on the axis the numbers and texts of the frame are."""
+    """Find the places on the axis of the frame's numbers and texts."""
     if setting.choices is None:
         return shown
     if not setting.numeric:

@@ -1,4 +1,4 @@
-"""What an epoch cost, by what it depends on most: model, batch size and train fraction."""
+"""The time and memory of an epoch, by what they depend on most: model, batch size and train fraction."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -7,19 +7,24 @@ from plotly.subplots import make_subplots
 from analysis import theme
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.metrics import EPOCH_SECONDS, IMAGES_PER_SECOND, PEAK_MEMORY_MB, label
 
 TITLE = "Time and memory"
 SECTION = "cost"
 MIN_WIDTH = 700
 KEYS = ("model", "batch_size", "train_fraction")
-MEASURES = ("epoch_seconds", "images_per_second", "peak_memory_mb")
-DISTINCT, GROUPS = 6, 24
-"""Values that stay apart, above which they are put into ranges; and the most groups that are drawn."""
+MEASURES = (EPOCH_SECONDS, IMAGES_PER_SECOND, PEAK_MEMORY_MB)
+MAX_DISTINCT = 6
+"""Values of a setting that are shown one by one; more of them are put into ranges."""
+MAX_GROUPS = 24
+"""Groups that are drawn."""
 
 
 def prepare(record: Record) -> pd.DataFrame:
-    """A row a group of like trials: group, n (trials), and median, low and high (quartiles) of each measure."""
+    """A row a group of similar trials: group, n (trials), and median, low and high (quartiles) of each measure."""
     measures = [m for m in MEASURES if m in record.curves]
+    if not measures:
+        raise Missing("No trial has reported its time or memory.")
     medians = record.curves.groupby("run_id")[measures].median().dropna(how="all")
     trials = record.trials.set_index("run_id").join(medians, how="inner")
     if trials.empty:
@@ -34,11 +39,11 @@ def prepare(record: Record) -> pd.DataFrame:
             quartiles = members[measure].quantile([0.25, 0.5, 0.75]).tolist()
             row |= dict(zip((f"{measure}_low", measure, f"{measure}_high"), quartiles, strict=True))
         rows.append(row)
-    found = pd.DataFrame(rows).sort_values("n", ascending=False).head(GROUPS)
+    found = pd.DataFrame(rows).sort_values("n", ascending=False).head(MAX_GROUPS)
     return found.sort_values(measures[0], ignore_index=True)
 
 
-def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
+def draw(frame: pd.DataFrame, _record: Record) -> go.Figure:
     """A panel a measure, a line a group: the median and the quartiles."""
     measures = [m for m in MEASURES if m in frame]
     panels = make_subplots(cols=len(measures), shared_yaxes=True, horizontal_spacing=0.03)
@@ -54,23 +59,23 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
             hovertemplate="%{y}: %{x:.4g} (%{customdata} trials)<extra></extra>",
         )  # fmt: skip
         panels.add_trace(points, row=1, col=column)
-        panels.update_xaxes(title_text=theme.label(measure), rangemode="tozero", nticks=5, col=column)
+        panels.update_xaxes(title_text=label(measure), rangemode="tozero", nticks=5, col=column)
     panels.update_yaxes(type="category")
     return panels
 
 
 def describe(frame: pd.DataFrame, record: Record) -> str:
-    """In words."""
+    """Say how much longer the slowest group takes than the fastest."""
     shared = f"Medians and quartiles over trials, measured while the search ran ({record.description['resources']})."
-    if len(frame) == 1 or "epoch_seconds" not in frame:
+    if len(frame) == 1 or EPOCH_SECONDS not in frame:
         return shared
-    fast, slow = frame.iloc[frame["epoch_seconds"].argmin()], frame.iloc[frame["epoch_seconds"].argmax()]
-    ratio = slow["epoch_seconds"] / fast["epoch_seconds"]
+    fast, slow = frame.iloc[frame[EPOCH_SECONDS].argmin()], frame.iloc[frame[EPOCH_SECONDS].argmax()]
+    ratio = slow[EPOCH_SECONDS] / fast[EPOCH_SECONDS]
     return f"{shared} An epoch with {slow['group']} took {ratio:.1f} times as long as one with {fast['group']}."
 
 
 def _grouped(values: pd.Series) -> pd.Series:
-    if values.nunique() <= DISTINCT or not pd.api.types.is_numeric_dtype(values):
+    if values.nunique() <= MAX_DISTINCT or not pd.api.types.is_numeric_dtype(values):
         return values.map(lambda value: f"{value:g}" if isinstance(value, int | float) else str(value))
     ranges = pd.qcut(values, 4, duplicates="drop")
     return ranges.map(lambda range_: f"{range_.left:.3g} to {range_.right:.3g}").astype(str)

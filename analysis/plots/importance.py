@@ -17,8 +17,8 @@ def prepare(record: Record) -> pd.DataFrame:
     return importance.importances(record)
 
 
-def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
-    """A point and an interval a setting; a grey stroke where chance alone can reach."""
+def draw(frame: pd.DataFrame, _record: Record) -> go.Figure:
+    """A point and an interval for each setting; a grey stroke shows what chance alone can reach."""
     points = go.Scatter(
         x=frame["importance"], y=frame["setting"], mode="markers", name="importance and 5 to 95 % interval",
         marker={"color": theme.ACCENT, "size": 11}, customdata=frame[["low", "high", "n"]],
@@ -34,14 +34,14 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         marker={"symbol": "line-ns-open", "color": theme.CATEGORIES[-1], "size": 18, "line": {"width": 2}},
         hovertemplate="by chance up to %{x:.2f}<extra></extra>",
     )  # fmt: skip
-    made = theme.figure(points, chance, x="importance (all sum to 1)", height=130 + 34 * len(frame))
-    made.update_xaxes(range=[-0.03, 1.04])
-    made.update_yaxes(autorange="reversed", type="category")
-    return made
+    figure = theme.figure(points, chance, x="importance (all sum to 1)", height=130 + 34 * len(frame))
+    figure.update_xaxes(range=[-0.03, 1.04])
+    figure.update_yaxes(autorange="reversed", type="category")
+    return figure
 
 
 def describe(frame: pd.DataFrame, record: Record) -> str:
-    """In words."""
+    """Say how important each setting is, and how certain the order is."""
     epoch = record.comparable_epoch
     trials = len(record.at(epoch))
     best = math.ceil(importance.target_quantile(trials) * trials)
@@ -53,7 +53,7 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     else:
         order = f"The interval of {first['setting']} lies above all others."
     weak = frame.loc[frame["importance"] <= frame["chance"], "setting"].tolist()
-    chance = f" No more than chance can yield: {', '.join(weak)}." if weak else ""
+    chance = f" No more than chance alone can reach: {', '.join(weak)}." if weak else ""
     return (
         f"What put a trial among the best {best} of {trials} after epoch {epoch} (PED-ANOVA; in brackets 5 to 95 % of "
         f"{importance.RESAMPLES} resamples of the trials): {listed}. {order}{chance}"

@@ -11,20 +11,24 @@ from plotly.subplots import make_subplots
 from analysis import theme
 from analysis.errors import Missing
 from analysis.importance import varied
-from analysis.record import Record, Setting
+from analysis.record import Record
 from analysis.scales import axis, fence, jittered, labels, positions, ticks
+from analysis.setting import Setting
+from contract.metrics import label
 
 TITLE = "The effect of each setting"
 SECTION = "settings"
 MIN_WIDTH = 640
-PANELS, PANEL = 12, 190
-"""At the most, and the height of one in pixels."""
+MAX_PANELS = 12
+"""Settings that are shown."""
+PANEL_PX = 190
+"""The height of a panel."""
 MARKS = 5
-"""On an axis, about."""
-DISTINCT = 12
-"""Values of a whole number that are summarised one by one."""
-BINS, IN_A_BIN = 10, 8
-"""Of all other ranges: the most bins, and the fewest trials in one."""
+"""About so many marks are on an axis."""
+MAX_DISTINCT = 12
+"""Values of a whole number that have a median each; ranges with more of them are put into bins."""
+MAX_BINS, MIN_IN_BIN = 10, 8
+"""Bins of a range, and trials in each of them."""
 STROKE = 0.32
 """Half the length of the median's line, the distance between two choices being 1."""
 
@@ -38,7 +42,7 @@ def prepare(record: Record) -> pd.DataFrame:
         behind it).
     """
     found = positions(record)
-    settings = varied(record)[:PANELS]
+    settings = varied(record)[:MAX_PANELS]
     if not settings:
         raise Missing("The trials differ in no setting.")
     return pd.concat([_rows(setting, found) for setting in settings], ignore_index=True)
@@ -52,7 +56,7 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     rows = math.ceil(len(groups) / wide)
     names = [text for key, _ in groups if settings[str(key)].choices for text in ticks(settings[str(key)])[1]]
     between = 55 + 3 * max(map(len, names), default=0)  # room for slanting names
-    inner = PANEL * rows + between * (rows - 1)
+    inner = PANEL_PX * rows + between * (rows - 1)
     panels = make_subplots(
         rows, wide, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=[str(key) for key, _ in groups],
         vertical_spacing=between / inner if rows > 1 else 0,
@@ -73,12 +77,12 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         panels.update_xaxes(**axis(setting, MARKS), **at)
     free = (high - low or 1) * 0.06
     panels.update_yaxes(range=[low - free, high + free])
-    panels.update_yaxes(title_text=theme.label(record.metric), col=1)
+    panels.update_yaxes(title_text=label(record.metric), col=1)
     return panels
 
 
 def describe(frame: pd.DataFrame, record: Record) -> str:
-    """In words."""
+    """Say which values of each setting have the best and the worst median."""
     trials = frame[frame["kind"] == "trial"]
     medians = frame[frame["kind"] == "median"].sort_values("value", ascending=not record.maximize, kind="stable")
     found = [
@@ -91,9 +95,9 @@ def describe(frame: pd.DataFrame, record: Record) -> str:
     left = len(varied(record)) - frame["setting"].nunique()
     parts = (
         f"{trials['number'].nunique()} trials after epoch {record.comparable_epoch}.",
-        f"Best and worst median of the {theme.label(record.metric)}: {'; '.join(found)}." if found else "",
-        f"Too poor for the axis, and triangles at its edge: {beyond}." if beyond else "",
-        f"The {PANELS} most important settings are shown, {left} are not." if left else "",
+        f"Best and worst median of the {label(record.metric)}: {'; '.join(found)}." if found else "",
+        f"Beyond the poor end of the axis, and drawn as triangles at its edge: {beyond}." if beyond else "",
+        f"The {MAX_PANELS} most important settings are shown, {left} are not." if left else "",
     )
     return " ".join(part for part in parts if part)
 
@@ -118,18 +122,18 @@ def _rows(setting: Setting, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _parts(setting: Setting, have: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """One part a value where there are few, else equally many trials in each; none where they would be too small."""
-    if setting.choices is not None or (setting.integer and have["x"].nunique() <= DISTINCT):
+    """One part for each of few values, else parts of equally many trials; none where parts would be too small."""
+    if setting.choices is not None or (setting.integer and have["x"].nunique() <= MAX_DISTINCT):
         yield from (part for _, part in have.groupby("x"))
         return
-    bins = min(BINS, len(have) // IN_A_BIN)
+    bins = min(MAX_BINS, len(have) // MIN_IN_BIN)
     if bins > 1:
         sorted_ = have.sort_values("x", kind="stable")
         yield from (sorted_.iloc[places] for places in np.array_split(np.arange(len(have)), bins))
 
 
 def _points(setting: Setting, trials: pd.DataFrame, low: float, high: float, rng: np.random.Generator) -> go.Scatter:
-    """What lies beyond the axis is a triangle at its edge."""
+    """Draw the trials; what lies beyond the axis is a triangle at its edge."""
     shown = trials["value"].clip(low, high)
     symbols = np.select([trials["value"] < low, trials["value"] > high], ["triangle-down", "triangle-up"], "circle")
     return go.Scatter(

@@ -1,4 +1,4 @@
-"""What the trials' training time bought, and the front of those that nothing beats in both."""
+"""The result of each trial against its training time, and the front of those that no other beats in both."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from analysis import theme
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.metrics import EPOCH_SECONDS, label
 
 TITLE = "What training time buys"
 SECTION = "cost"
@@ -13,9 +14,9 @@ SECTION = "cost"
 
 def prepare(record: Record) -> pd.DataFrame:
     """A row a trial with a result: number, outcome, epochs, seconds (of training and validation), value, front."""
-    if record.ranked.empty or "epoch_seconds" not in record.curves:
+    if record.ranked.empty or EPOCH_SECONDS not in record.curves:
         raise Missing("No trial has finished yet.")
-    seconds = record.curves.groupby("run_id")["epoch_seconds"].sum().rename("seconds")
+    seconds = record.curves.groupby("run_id")[EPOCH_SECONDS].sum().rename("seconds")
     done = record.ranked.drop(columns="seconds").join(seconds, on="run_id", how="inner")
     found = done.rename(columns={record.last: "value"})[["number", "outcome", "epochs", "seconds", "value"]]
     found = found.sort_values(["seconds", "value"], ascending=[True, not record.maximize], ignore_index=True)
@@ -37,13 +38,13 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         line={"color": theme.CATEGORIES[4], "shape": "hv", "width": 2}, marker={"size": 8},
         customdata=front[["number", "epochs"]], hovertemplate=hover,
     )  # fmt: skip
-    made = theme.figure(points, line, x="seconds of training and validation", y=theme.label(record.metric))
-    made.update_xaxes(theme.log_axis(frame["seconds"].min(), frame["seconds"].max()))
-    return made
+    figure = theme.figure(points, line, x="seconds of training and validation", y=label(record.metric))
+    figure.update_xaxes(theme.log_axis(frame["seconds"].min(), frame["seconds"].max()))
+    return figure
 
 
-def describe(frame: pd.DataFrame, record: Record) -> str:
-    """In words."""
+def describe(frame: pd.DataFrame, _record: Record) -> str:
+    """Say how many trials are on the front, and from where to where it goes."""
     front = frame[frame["front"]]
     first, last = front.iloc[0], front.iloc[-1]
     return (

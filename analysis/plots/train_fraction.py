@@ -6,6 +6,8 @@ import plotly.graph_objects as go
 from analysis import theme
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.metrics import label
+from contract.outcomes import Outcome
 
 TITLE = "How much data it needs"
 SECTION = "train_fraction"
@@ -20,9 +22,9 @@ def prepare(record: Record) -> pd.DataFrame:
             f"Every trial used the same part of the training images (train_fraction {used:g}): search over it to see "
             "how much data the task needs."
         )
-    done = record.ranked[record.ranked["outcome"] == "completed"]
+    done = record.ranked[record.ranked["outcome"] == Outcome.COMPLETED]
     if done[column].nunique() < 2:
-        raise Missing("Trials with fewer than two train fractions were trained to the end.")
+        raise Missing("Only trials with one and the same train_fraction were trained to the end.")
     found = done.rename(columns={column: "fraction", "params.model": "model", record.last: "value"})
     found = found[["number", "model", "fraction", "value"]].sort_values(
         ["model", "fraction", "number"], ignore_index=True
@@ -32,15 +34,15 @@ def prepare(record: Record) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
-    """Points, and a line through the means; a colour a model."""
+    """Points, and a line through the means; each model has a colour."""
     traces = []
     for model, colour in theme.colour_of(frame["model"].tolist()).items():
-        mine = frame[frame["model"] == model]
-        means = mine.drop_duplicates("fraction")
+        own = frame[frame["model"] == model]
+        means = own.drop_duplicates("fraction")
         traces += [
             go.Scatter(
-                x=mine["fraction"], y=mine["value"], mode="markers", showlegend=False, opacity=0.45,
-                marker={"color": colour, "size": 7}, customdata=mine["number"],
+                x=own["fraction"], y=own["value"], mode="markers", showlegend=False, opacity=0.45,
+                marker={"color": colour, "size": 7}, customdata=own["number"],
                 hovertemplate="trial %{customdata}: %{y:.4f} with %{x:.3g} of the images<extra></extra>",
             ),
             go.Scatter(
@@ -50,21 +52,21 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
                 customdata=means["n"], hovertemplate="mean of %{customdata}: %{y:.4f}<extra></extra>",
             ),
         ]  # fmt: skip
-    made = theme.figure(*traces, x="part of the training images", y=theme.label(record.metric))
+    figure = theme.figure(*traces, x="part of the training images", y=label(record.metric))
     ticks = frame["fraction"].unique()
-    made.update_xaxes(
+    figure.update_xaxes(
         type="log", **({"tickvals": ticks, "ticktext": [f"{100 * t:g} %" for t in ticks]} if len(ticks) < 9 else {})
     )
-    return made
+    return figure
 
 
-def describe(frame: pd.DataFrame, record: Record) -> str:
-    """In words."""
+def describe(frame: pd.DataFrame, _record: Record) -> str:
+    """Say what the objective is with the smallest and the largest fraction."""
     parts = []
-    for model, mine in frame.groupby("model"):
-        least, most = mine.iloc[0], mine.iloc[-1]
+    for model, own in frame.groupby("model"):
+        smallest, largest = own.iloc[0], own.iloc[-1]
         parts.append(
-            f"{model}: {least['mean']:.4f} (n = {least['n']}) with {100 * least['fraction']:g} % of the training "
-            f"images, {most['mean']:.4f} (n = {most['n']}) with {100 * most['fraction']:g} %"
+            f"{model}: {smallest['mean']:.4f} (n = {smallest['n']}) with {100 * smallest['fraction']:g} % of the "
+            f"training images, {largest['mean']:.4f} (n = {largest['n']}) with {100 * largest['fraction']:g} %"
         )
     return f"Completed trials; bars are standard deviations. {'; '.join(parts)}."

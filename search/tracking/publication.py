@@ -56,10 +56,10 @@ def attach_report(tracker: Tracker, folder: SearchFolder, data_dir: Path) -> Pat
         AnalysisError: the record cannot be read.
     """
     from analysis import record as analysis_record
-    from analysis import report
+    from analysis import report_page
 
     found = analysis_record.load(folder.id, tracking_uri=tracker.uri, data_dir=data_dir)
-    path = report.make(found, folder.files.report)
+    path = report_page.make(found, folder.files.report)
     tracker.client.log_artifacts(tracker.parent_id, str(path.parent), record.REPORT_FOLDER)
     return path
 

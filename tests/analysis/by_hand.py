@@ -9,6 +9,7 @@ from mlflow.entities import Run, RunData, RunInfo, RunTag
 
 from analysis.errors import Missing
 from analysis.record import Record
+from contract.record import COMMIT, DIRTY, FINGERPRINT, HOST, SEARCH_ID
 
 DEFAULTS = {"model": "lenet", "batch_size": 32, "train_fraction": 1.0, "epochs": 9}
 EPOCH_SECONDS, STARTED = 2.0, 1_000_000.0
@@ -41,11 +42,8 @@ def record(
             rows.append(row)
             curves += curve
     frame = pd.DataFrame(rows)
-    info = RunInfo("parent", "1", "user", "FINISHED", int(STARTED * 1000), int((STARTED + 3600) * 1000), "active")
-    tags = {"search.id": "s1", "data.fingerprint": "f00", "host": "desk", "git.dirty": "true"}
-    tags |= {"mlflow.source.git.commit": "c0ffee" * 6}
     return Record(
-        parent=Run(info, RunData(tags=[RunTag(*item) for item in tags.items()])),
+        parent=_parent(),
         experiment="by-hand",
         description={
             "name": "by-hand", "objective": {"metric": metric, "maximize": maximize},
@@ -60,6 +58,12 @@ def record(
         tracking_uri="",
         artifact=_nothing,
     )  # fmt: skip
+
+
+def _parent() -> Run:
+    info = RunInfo("parent", "1", "user", "FINISHED", int(STARTED * 1000), int((STARTED + 3600) * 1000), "active")
+    tags = {SEARCH_ID: "s1", FINGERPRINT: "f00", HOST: "desk", DIRTY: "true", COMMIT: "c0ffee" * 6}
+    return Run(info, RunData(tags=[RunTag(*item) for item in tags.items()]))
 
 
 def _trial(entry: Mapping[str, Any], phase: str, i: int, metric: str) -> tuple[dict[str, Any], list[tuple]]:

@@ -14,8 +14,10 @@ from mlflow.tracking import MlflowClient
 from analysis import compare, page
 from analysis.comparison import contenders, lines, points, tables
 from analysis.comparison.contenders import Contender
+from analysis.comparison.sections import sections
 from analysis.errors import AnalysisError, Missing
 from analysis.record import Record
+from contract.record import FINGERPRINT
 
 KEYS = {"optimizer": "adam", "lr": 0.01, "decay_interval": 5}
 
@@ -70,7 +72,7 @@ def contender(
     data = {"title": "digits", "validation": 0.1, "split_seed": 0} | changes
     trials = runs.iloc[:1].assign(phase="search", started=0.0, seconds=5.0)
     record = Record(
-        parent=SimpleNamespace(data=SimpleNamespace(tags={"data.fingerprint": changes.get("fingerprint", "f00")})),
+        parent=SimpleNamespace(data=SimpleNamespace(tags={FINGERPRINT: changes.get("fingerprint", "f00")})),
         experiment=name, description={"objective": {"metric": "val_accuracy", "maximize": True}, "data": data},
         spec="", trials=trials, confirmations=runs, curves=curves, tracking_uri="",
         artifact=lambda run, path: Path(),
@@ -159,7 +161,7 @@ def test_other_data_is_loud_and_has_no_verdict():
     [warning] = tables.warnings([A, other])
     assert warning.startswith("NOT THE SAME DATA (digits, fingerprint f00: a; svhn, fingerprint ba5: other)")
     assert tables.differences([A, other], "val_accuracy", True)["verdict"][0].startswith("not comparable")
-    assert compare.sections([A, other])[0].items[0] == page.Prose(warning)
+    assert sections([A, other])[0].items[0] == page.Prose(warning)
 
 
 def test_another_validation_leaves_the_test_comparable():
@@ -233,7 +235,7 @@ def test_different_objectives_are_compared_by_accuracy(uri: str):
         "compared by val_accuracy."
     )
     without = replace(found[1], runs=found[1].runs.drop(columns="metrics.val_accuracy"))
-    with pytest.raises(AnalysisError, match="no val_accuracy of lowered"):
+    with pytest.raises(AnalysisError, match="val_accuracy, which is not in the record of lowered"):
         contenders.objective([found[0], without])
 
 
@@ -257,7 +259,7 @@ def test_a_contender_without_a_result_is_left_out(uri: str):
     assert [c.name for c in found] == ["plain", "flipped"]
     assert left_out[0] == "broken is left out: No trial has finished yet."
     assert left_out[1].startswith("broken/trial-0001 is left out: it has no result, it is failed (RuntimeError")
-    assert page.Prose(left_out[0]) in compare.sections(found, left_out)[0].items
+    assert page.Prose(left_out[0]) in sections(found, left_out)[0].items
 
 
 @pytest.mark.parametrize(
@@ -266,7 +268,7 @@ def test_a_contender_without_a_result_is_left_out(uri: str):
         (["plain"], ["two or more different"]),
         (["plain", "plain"], ["two or more different"]),
         (["plain", "flipped", "plain"], ["plain is given twice"]),
-        (["plain", "broken"], ["broken is left out", "two or more with a result"]),
+        (["plain", "broken"], ["broken is left out", "two or more searches or runs with a result"]),
         (
             ["plian", "flipped/trial-9999", "f" * 32, "flipped"],
             ["did you mean plain", "no run 'trial-9999': did you mean", f"no run {'f' * 32}"],

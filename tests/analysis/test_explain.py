@@ -26,6 +26,7 @@ from analysis.explanation.activations import feature_maps, grad_cam
 from analysis.explanation.predictions import Predictions, predictions, short, weights
 from analysis.plots import class_accuracy, confusion
 from analysis.record import Record
+from contract.record import FINGERPRINT, WEIGHTS_FILE
 from trainables import module_folder, named_model
 from trainables.datasets import image_folder
 from trainables.loader import Loader
@@ -125,7 +126,7 @@ def saved(place: Path, model: str = "lenet", *, seeds: tuple[int, ...] = (1000,)
     confirmed = [{**by_hand.trial([0.5], model=model), "number": 0, "seed": seed, "test": 0.5} for seed in seeds]
     made = by_hand.record([by_hand.trial([0.5], model=model)], confirmations=confirmed, data=source)
     runs = made.confirmations.assign(run_id=[f"{place}/{seed}" for seed in seeds])
-    tags = made.parent.data.tags | {"data.fingerprint": data.fingerprint}
+    tags = made.parent.data.tags | {FINGERPRINT: data.fingerprint}
     parent = Run(made.parent.info, RunData(tags=[RunTag(*item) for item in tags.items()]))
     return replace(made, parent=parent, confirmations=runs, artifact=lambda run_id, _: Path(f"{run_id}.pt"))
 
@@ -136,7 +137,7 @@ def loaded(record: Record) -> list[saved_model.SavedModel]:
 
 def changed(record: Record, **params: Any) -> None:
     """Write other hyperparameters beside the winner's weights."""
-    path = record.artifact(record.winner["run_id"].iloc[0], "weights.pt")
+    path = record.artifact(record.winner["run_id"].iloc[0], WEIGHTS_FILE)
     content = torch.load(path, weights_only=True)
     torch.save(content | {"params": content["params"] | params}, path)
 
@@ -148,7 +149,7 @@ def test_the_models_come_by_seed_whatever_the_order_of_their_runs(tmp_path):
 def test_images_that_have_moved_are_found_where_the_record_says(tmp_path):
     record = saved(tmp_path)
     (tmp_path / "data").rename(tmp_path / "moved")
-    with pytest.raises(Missing, match="cannot be loaded: no folder .*--data-dir"):
+    with pytest.raises(Missing, match=r"cannot be loaded: no folder .*--data-dir"):
         loaded(record)
     moved = replace(record, data_dir=tmp_path / "moved")
     assert len(predictions(moved).labels) == 24
@@ -157,18 +158,18 @@ def test_images_that_have_moved_are_found_where_the_record_says(tmp_path):
 def test_other_images_than_it_was_trained_on_are_refused(tmp_path):
     record = saved(tmp_path)
     write_picture_folders(tmp_path / "other" / "mine", COLOURS, {"train": 10, "test": 6}, seed=1)
-    with pytest.raises(Missing, match="other images"):
+    with pytest.raises(Missing, match="are other ones"):
         loaded(replace(record, data_dir=tmp_path / "other"))
 
 
 def test_weights_that_are_gone_damaged_or_do_not_fit_are_told_apart(tmp_path):
     record = saved(tmp_path)
-    path = record.artifact(record.winner["run_id"].iloc[0], "weights.pt")
+    path = record.artifact(record.winner["run_id"].iloc[0], WEIGHTS_FILE)
 
     def nothing(run_id: str, name: str) -> Path:
         raise Missing(f"{name} of run {run_id} is not there.")
 
-    with pytest.raises(Missing, match="with seed 1000 are not in MLflow.*is not there"):
+    with pytest.raises(Missing, match=r"with seed 1000 are not in MLflow.*is not there"):
         loaded(replace(record, artifact=nothing))
     for params in ({"model": "fashionnet"}, {"model": "no_such"}, {"pooling": "none"}, {"lr": -1}):
         record = saved(tmp_path / str(params))
@@ -182,7 +183,7 @@ def test_weights_that_are_gone_damaged_or_do_not_fit_are_told_apart(tmp_path):
 
 def test_a_fine_tuned_model_needs_neither_the_weights_it_began_from_nor_a_download(tmp_path):
     record = saved(tmp_path, "torchvision/squeezenet1_1")
-    path = record.artifact(record.winner["run_id"].iloc[0], "weights.pt")
+    path = record.artifact(record.winner["run_id"].iloc[0], WEIGHTS_FILE)
     content = torch.load(path, weights_only=True)
     plain = loaded(record)[0].network
     frozen = {f"model.{key}": value for key, value in content["model"].items()}
@@ -215,7 +216,7 @@ def test_own_pictures_take_the_place_of_the_data_sets(tmp_path):
     *_, cam, maps = explain.items(record, own)
     assert cam.alt.startswith("1 image,")
     assert "notes.txt" in cam.note
-    assert maps.alt.startswith("On top house.png")
+    assert maps.alt.startswith("At the top house.png")
 
 
 # Own pictures
@@ -242,10 +243,10 @@ def test_a_folder_without_pictures_is_refused_and_a_large_one_cut(tmp_path):
         own_pictures.read(tmp_path / "nowhere", (3, 8, 8))
     with pytest.raises(Missing, match="Nothing in"):
         own_pictures.read(tmp_path, (3, 8, 8))
-    for i in range(own_pictures.MOST + 3):
+    for i in range(own_pictures.MAX_PICTURES + 3):
         Image.new("RGB", (8, 8)).save(tmp_path / f"{i:02}.png")
     own = own_pictures.read(tmp_path, (3, 8, 8))
-    assert own.images.shape == (own_pictures.MOST, 8, 8, 3)
+    assert own.images.shape == (own_pictures.MAX_PICTURES, 8, 8, 3)
     assert own.note == "3 more files are left out."
 
 
@@ -287,7 +288,7 @@ def test_accuracy_by_class_is_a_row_a_class_and_seed_the_best_first(given):
         ["c1", 1000, 2, 1, 0.75], ["c1", 1001, 2, 0.5, 0.75],
         ["c0", 1000, 4, 0.75, 0.625], ["c0", 1001, 4, 0.5, 0.625],
     ]  # fmt: skip
-    assert "c1 are classified best (75.0 % correctly)" in class_accuracy.describe(frame, None)
+    assert "c1 is classified best (75.0 % correctly)" in class_accuracy.describe(frame, None)
 
 
 def test_of_many_classes_the_ends_are_shown_and_that_is_said(given):
@@ -324,7 +325,7 @@ def test_of_many_classes_those_known_worst_are_shown(given):
     predicted = [i if j or i < 10 else 0 for i in range(60) for j in range(2)]
     given(made(labels, predicted))
     frame = confusion.prepare(None)
-    right, mistakes = confusion.draw(frame, None).data
+    _, mistakes = confusion.draw(frame, None).data
     assert list(mistakes.y) == [f"c{i}" for i in range(10, 60)]
     assert not mistakes.z.any(), "they are all taken for one that is not shown"
     assert "50 of 60 classes" in confusion.describe(frame, None)
@@ -358,16 +359,16 @@ def test_the_classification_report_is_scikit_learns(given, labels, predicted):
 
 
 def pixel(picture: page.Picture, x: int, y: int) -> int:
-    return Image.open(io.BytesIO(picture.png)).getpixel((tiling.MARGIN + x, tiling.MARGIN + y))[0]
+    return Image.open(io.BytesIO(picture.png)).getpixel((tiling.MARGIN_PX + x, tiling.MARGIN_PX + y))[0]
 
 
 def test_the_surest_mistake_comes_first():
     found = made([0, 0, 0, 0], [1, 1, 0, 1], confidence=[0.6, 0.9, 1, 0.8])
     picture = sheets.mistakes(found)
-    step = sheets.MISTAKE_SIDE + tiling.GAP
+    step = sheets.MISTAKE_PX + tiling.GAP_PX
     assert [pixel(picture, 80 + i * step, 80) for i in range(3)] == [1, 3, 0]
     assert picture.alt.startswith("3 of the 3 mistakes on these images")
-    assert "90.0 %: c1, truly c0" in picture.alt
+    assert "The most confident one takes class c0 for c1 with 90.0 %." in picture.alt
 
 
 def test_a_sheet_of_mistakes_is_cut_and_says_so():

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 from analysis import compare, record, report
 from analysis.errors import Missing
 from analysis.explanation import saved_model
+from contract import record as contract_record
 from trainables import own_code
 
 HOSTILE = (
@@ -41,18 +42,18 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("made")
     for run in client.search_runs([experiment.experiment_id]):
-        parent = "search.trial_id" not in run.data.tags
+        parent = not contract_record.is_trial(run.data.tags)
         client.set_tag(run.info.run_id, "mlflow.runName", f"search {HOSTILE}" if parent else HOSTILE)
-        client.set_tag(run.info.run_id, "reason", HOSTILE)
-        client.set_tag(run.info.run_id, "data", HOSTILE)
-        client.set_tag(run.info.run_id, "host", HOSTILE)
+        client.set_tag(run.info.run_id, contract_record.REASON, HOSTILE)
+        client.set_tag(run.info.run_id, contract_record.DATA, HOSTILE)
+        client.set_tag(run.info.run_id, contract_record.HOST, HOSTILE)
         if parent:
-            path = Path(client.download_artifacts(run.info.run_id, "search.json", str(folder)))
+            path = Path(client.download_artifacts(run.info.run_id, contract_record.DESCRIPTION_FILE, str(folder)))
             description = renamed(json.loads(path.read_text()))
             path.write_text(json.dumps(description))
             client.log_artifact(run.info.run_id, str(path))
-            (folder / "spec.yaml").write_text(HOSTILE)
-            client.log_artifact(run.info.run_id, str(folder / "spec.yaml"))
+            (folder / contract_record.SPEC_FILE).write_text(HOSTILE)
+            client.log_artifact(run.info.run_id, str(folder / contract_record.SPEC_FILE))
     client.rename_experiment(experiment.experiment_id, HOSTILE)
     # What MLflow's own client would refuse, a server that is not ours need not.
     with sqlite3.connect(folder / "mlflow.db") as database:

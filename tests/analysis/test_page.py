@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import report
+from analysis import report_page
 
 pytestmark = [
     pytest.mark.browser,
@@ -18,7 +18,7 @@ HARMLESS = "GL Driver Message"  # of the software that draws in place of a graph
 
 @pytest.fixture(scope="module")
 def address(made_record, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return report.make(made_record, tmp_path_factory.mktemp("page")).as_uri()
+    return report_page.make(made_record, tmp_path_factory.mktemp("page")).as_uri()
 
 
 @pytest.fixture(scope="module")

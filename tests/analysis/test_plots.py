@@ -2,48 +2,30 @@
 
 import math
 from dataclasses import replace
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from by_hand import record, trial
 
-from analysis import report
+from analysis import report_page
 from analysis.errors import Missing
 from analysis.plots import best_curves, best_so_far, cost, learning_curves, pareto, train_fraction
-from analysis.record import Record
+from analysis.testing import BadPlot, check_plot
 
 LR = {"key": "lr", "low": 1e-4, "high": 1e-1, "log": True, "integer": False}
-PLOTS = [module for module in report.plots() if module.SECTION != "predictions"]
+PLOTS = [module for module in report_page.plots() if module.SECTION != "predictions"]
 NAMES = [module.__name__.rpartition(".")[2] for module in PLOTS]
-
-
-def prepared(module: ModuleType, found: Record) -> tuple[pd.DataFrame | None, str]:
-    """A plot's frame, or the reason that there is none."""
-    try:
-        return module.prepare(found), ""
-    except Missing as error:
-        return None, str(error)
 
 
 @pytest.mark.parametrize("module", PLOTS, ids=NAMES)
 def test_a_plot_draws_a_search_and_says_what_it_shows(module, made_record):
-    frame, reason = prepared(module, made_record)
+    reason = check_plot(module, made_record)
     if module is train_fraction:
         assert "search over it" in reason
-        return
-    assert not reason
-    figure = module.draw(frame, made_record)
-    assert isinstance(figure, go.Figure)
-    assert len(figure.data)
-    assert figure.layout.height
-    text = module.describe(frame, made_record)
-    assert len(text) > 40
-    assert text.endswith(".")
-    assert "nan" not in text
-    assert module.TITLE
-    assert module.SECTION in report.SECTIONS
+    else:
+        assert not reason
 
 
 @pytest.mark.parametrize("module", PLOTS, ids=NAMES)
@@ -56,13 +38,42 @@ def test_a_plot_draws_a_search_and_says_what_it_shows(module, made_record):
     ids=["running", "failed", "diverged", "single", "equal"],
 )  # fmt: skip
 def test_with_little_data_a_plot_is_drawn_or_refused_in_words(module, trials):
-    found = record(trials, [LR])
-    frame, reason = prepared(module, found)
-    if frame is None:
-        assert reason.endswith(".")
-        return
-    assert module.draw(frame, found).data
-    assert "nan" not in module.describe(frame, found)
+    check_plot(module, record(trials, [LR]))
+
+
+def plot(**changes: object) -> ModuleType:
+    """A plot as the report expects it, with some parts replaced."""
+    text = "Two trials, of which the first reached 0.5000."
+    parts = {
+        "TITLE": "Mine", "SECTION": "curves", "prepare": lambda record: pd.DataFrame({"x": [1]}),
+        "draw": lambda frame, record: go.Figure(go.Scatter(x=frame["x"])).update_layout(height=90),
+        "describe": lambda frame, record: text,
+    }  # fmt: skip
+    return SimpleNamespace(__name__="mine", **{**parts, **changes})
+
+
+def refuse(record):
+    raise Missing("no full stop")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"TITLE": ""}, "TITLE is empty"),
+        ({"SECTION": "elsewhere"}, "SECTION is 'elsewhere', not one of searched, won"),
+        ({"prepare": refuse}, "no sentence with a full stop"),
+        ({"draw": lambda frame, record: None}, "gave NoneType, not a plotly Figure"),
+        ({"draw": lambda frame, record: go.Figure()}, "empty figure"),
+        ({"draw": lambda frame, record: go.Figure(go.Scatter(x=[1]))}, "no height"),
+        ({"describe": lambda frame, record: "short."}, "say in whole sentences"),
+        ({"describe": lambda frame, record: "The value of the best trial of this search is nan."}, "not a number"),
+    ],
+)
+def test_the_check_of_a_plot_names_what_is_wrong(changes, problem):
+    found = record([trial([0.5], lr=0.01)], [LR])
+    assert check_plot(plot(), found) == ""
+    with pytest.raises(BadPlot, match=f"mine: .*{problem}"):
+        check_plot(plot(**changes), found)
 
 
 def test_the_best_so_far_rises_in_the_order_in_which_trials_ended():
@@ -72,10 +83,7 @@ def test_the_best_so_far_rises_in_the_order_in_which_trials_ended():
     assert frame["best"].tolist() == [0.5, 0.5, 0.8, 0.8]
     assert frame["minutes"].tolist() == pytest.approx([2 / 60, 60 + 2 / 60, 120 + 4 / 60, 180 + 2 / 60])
     said = best_so_far.describe(frame, found)
-    assert (
-        "trial 2 with validation accuracy 0.8000, was the one that finished as number 3, 2 h 00 min after the start."
-        in said
-    )
+    assert "trial 2 with validation accuracy 0.8000, was number 3 to finish, 2 h 00 min after the start." in said
 
 
 def test_the_best_so_far_of_a_loss_falls():

@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from analysis import record
 from analysis.errors import AnalysisError, Missing
+from contract.record import DESCRIPTION_FILE
 from search.journal.journal import Journal
 from search.orchestration.confirmation import best, confirmed
 
@@ -40,7 +41,7 @@ def test_what_the_search_said_of_itself_comes_back(made_record):
 
 
 def test_foreign_runs_are_told_of(made_record):
-    assert made_record.notes == ("1 runs of other programs in the same experiment were left out.",)
+    assert made_record.notes == ("1 run of another program in the same experiment is left out.",)
 
 
 def test_an_experiment_gives_its_latest_search_and_names_the_others(made_search, tmp_path: Path):
@@ -60,7 +61,7 @@ def test_an_experiment_of_other_programs_alone_is_refused(empty_database: Path, 
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     client = MlflowClient(uri)
     client.create_run(client.create_experiment("theirs"))
-    with pytest.raises(AnalysisError, match="theirs: no search in it has begun a trial; 1 runs of other programs"):
+    with pytest.raises(AnalysisError, match="theirs: no search in it has begun a trial; 1 run of another program"):
         record.load("theirs", tracking_uri=uri)
 
 
@@ -68,12 +69,12 @@ def test_without_the_description_there_is_no_record(made_search, tmp_path: Path)
     client = MlflowClient(made_search.uri)
     parent = record.load("made", tracking_uri=made_search.uri).parent
     place = Path(client.get_run(parent.info.run_id).info.artifact_uri)
-    (place / "search.json").rename(tmp_path / "search.json")
+    (place / DESCRIPTION_FILE).rename(tmp_path / DESCRIPTION_FILE)
     try:
-        with pytest.raises(AnalysisError, match=f"search {made_search.id}: search.json of run .* cannot be had"):
+        with pytest.raises(AnalysisError, match=f"search {made_search.id}: search.json of run .* cannot be fetched"):
             record.load("made", tracking_uri=made_search.uri)
     finally:
-        (tmp_path / "search.json").rename(place / "search.json")
+        (tmp_path / DESCRIPTION_FILE).rename(place / DESCRIPTION_FILE)
 
 
 def test_trials_are_ranked_by_their_last_value_longer_ones_first():

@@ -12,7 +12,7 @@ import pytest
 from by_hand import record as by_hand
 from by_hand import trial
 
-from analysis import leaderboard, page, report, searched
+from analysis import leaderboard, page, report, report_page, searched
 from analysis.record import Record
 
 LR = {"key": "lr", "low": 1e-4, "high": 1e-1, "log": True}
@@ -48,14 +48,14 @@ def test_the_page_refers_to_nothing_but_itself_and_its_csv_files(written):
 
 def test_every_section_stands_in_its_order_and_has_something(written):
     text = (written / "index.html").read_text()
-    assert re.findall(r'<section id="(\w+)"', text) == list(report.SECTIONS)
+    assert re.findall(r'<section id="(\w+)"', text) == list(report_page.SECTIONS)
     for section in re.split(r"<section ", text)[1:]:
         assert re.search(r"<(figure|table|p)\b|class=\"absent\"", section), section[:80]
 
 
 def test_each_csv_file_holds_the_numbers_of_its_figure(written, made_record):
-    for module in report.plots():
-        item = report.figure(module, made_record)
+    for module in report_page.plots():
+        item = report_page.figure(module, made_record)
         path = written / "csv" / f"{module.__name__.rpartition('.')[2]}.csv"
         assert path.exists() == isinstance(item, page.Figure)
         if isinstance(item, page.Figure):
@@ -64,12 +64,12 @@ def test_each_csv_file_holds_the_numbers_of_its_figure(written, made_record):
 
 def test_a_search_without_saved_weights_says_so_and_the_rest_is_there(written):
     text = (written / "index.html").read_text()
-    assert re.search(r'class="absent">.*weights\.pt of run \w+ cannot be had', text, re.DOTALL)
+    assert re.search(r'class="absent">.*weights\.pt of run \w+ cannot be fetched', text, re.DOTALL)
 
 
 def test_the_facts_are_those_of_the_record(made_record):
     facts = searched.facts(made_record).set_index("what")["value"]
-    assert facts["trials"] == "36 of at most 36, each of at most 9 epochs"
+    assert facts["trials"] == "36 (the limit), up to 9 epochs each"
     assert facts["trials stopped early"] == "by ASHA, which compared trials after epochs 1, 3"
     assert facts["confirmation"] == "the best 2, each retrained on 3 fresh seeds"
     assert facts["code"] == "commit c0ffee012345"
@@ -113,7 +113,7 @@ def test_the_verdict_gives_mean_spread_n_and_the_distance_to_the_runner_up():
     found = by_hand([trial([0.9], lr=0.1)], [LR], confirmations=runs)
     said = leaderboard.verdict(found)
     assert said.startswith("Trial 1 won: validation accuracy 60.00 ± 10.00 %, test accuracy 50.00 ± 10.00 % (mean ± ")
-    assert "of 3 runs on fresh seeds). Its validation accuracy less that of the runner-up, trial 2: +20.00 per" in said
+    assert "of 3 runs on fresh seeds). The difference to the runner-up, trial 2: +20.00 per" in said
     frame = leaderboard.confirmation(found)
     assert frame["trial"].tolist() == [1, 2], "by the objective, not by the test set"
     assert frame["val_accuracy_mean"].tolist() == pytest.approx([0.6, 0.4])
@@ -143,9 +143,9 @@ def test_all_trials_stand_in_the_table_the_best_first_the_failed_last():
 @pytest.mark.parametrize("outcome", ["failed", "running"])
 def test_a_search_without_a_result_still_has_a_page(outcome, tmp_path: Path):
     found = by_hand([trial([], outcome, lr=0.1)], [LR])
-    text = report.make(found, tmp_path).read_text()
+    text = report_page.make(found, tmp_path).read_text()
     assert "No trial has finished yet: there is no result." in text
-    assert text.count('class="absent"') >= len(report.plots()) - 2
+    assert text.count('class="absent"') >= len(report_page.plots()) - 2
     assert outcome in text
 
 
@@ -153,7 +153,7 @@ def test_names_and_errors_from_the_record_cannot_become_markup(tmp_path: Path):
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
     trials = [{**trial([0.1 * i], optimizer=evil), "reason": evil} for i in range(1, 4)]
     found = by_hand(trials, [{"key": "optimizer", "choices": [evil, "b"]}], name=evil, protocol=evil, resources=evil)
-    text = report.make(found, tmp_path).read_text()
+    text = report_page.make(found, tmp_path).read_text()
     assert "<script>alert" not in text
     assert "<img src=x" not in text
     assert "&lt;script&gt;alert(1)" in text
@@ -204,9 +204,9 @@ def test_a_server_that_is_down_is_told(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_later_report_leaves_nothing_of_an_earlier_one(tmp_path: Path):
-    report.make(by_hand([trial([0.5], lr=0.1)], [LR]), tmp_path)
+    report_page.make(by_hand([trial([0.5], lr=0.1)], [LR]), tmp_path)
     (tmp_path / "csv" / "old.csv").write_text("old")
-    report.make(by_hand([trial([0.5], lr=0.1)], [LR]), tmp_path)
+    report_page.make(by_hand([trial([0.5], lr=0.1)], [LR]), tmp_path)
     assert not (tmp_path / "csv" / "old.csv").exists()
 
 

@@ -93,7 +93,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(made_search, name):
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path):
-    with pytest.raises(AnalysisError, match="no record in sqlite.*--tracking-uri"):
+    with pytest.raises(AnalysisError, match=r"no record in sqlite.*--tracking-uri"):
         runs.load("made", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     assert list(tmp_path.iterdir()) == []
 

@@ -14,7 +14,8 @@ from analysis import importance, scales, stills
 from analysis.errors import Missing
 from analysis.plots import contour, marginals, parallel
 from analysis.plots import importance as importance_plot
-from analysis.record import Record, Setting
+from analysis.record import Record
+from analysis.setting import Setting
 
 LR = {"key": "lr", "low": 1e-4, "high": 1e-1, "log": True}
 DECAY = {"key": "weight_decay", "low": 0.0, "high": 1.0}
@@ -75,7 +76,9 @@ def test_chance_is_told_where_nothing_matters():
     found = drawn(lambda params, rng: rng.random())
     frame = importance.importances(found)
     assert (frame["importance"] <= frame["chance"]).all()
-    assert "No more than chance can yield: " + ", ".join(frame["setting"]) in importance_plot.describe(frame, found)
+    assert "No more than chance alone can reach: " + ", ".join(frame["setting"]) in importance_plot.describe(
+        frame, found
+    )
 
 
 def test_equal_records_have_equal_importances():
@@ -95,7 +98,7 @@ def test_a_conditional_setting_counts_over_the_trials_that_have_it():
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (drawn(by_lr, 19), "Trials that reached epoch 1: 19. To tell which settings mattered takes 20"),
+        (drawn(by_lr, 19), "Trials that reached epoch 1: 19. It takes 20 to tell which settings mattered"),
         (drawn(by_lr, space=(LR,)), "Only lr was varied"),
         (drawn(by_lr, space=(LR, {"key": "model", "choices": ["lenet", "mlp"]})), "Only lr was varied"),
         (drawn(by_lr, space=()), "No setting was varied"),
@@ -246,7 +249,7 @@ def test_a_value_far_out_on_the_bad_side_does_not_squeeze_the_rest(maximize, sym
     assert figure.data[0].marker.symbol[0] == symbol
     assert figure.data[0].y[0] == (low if maximize else high)
     assert set(figure.data[0].marker.symbol[1:]) == {"circle"}
-    assert "Too poor for the axis, and triangles at its edge: 1." in marginals.describe(frame, found)
+    assert "Beyond the poor end of the axis, and drawn as triangles at its edge: 1." in marginals.describe(frame, found)
     assert frame["value"].iloc[0] == values[0], "the numbers are whole"
 
 
@@ -295,11 +298,11 @@ def test_lines_pass_the_settings_on_their_scales_and_the_objective_last():
     assert list(by_label["lr"].tickvals) == pytest.approx([0, 1 / 3, 2 / 3, 1])
     assert list(by_label["weight_decay"]["values"]) == [0.25, 1, 0, 0]
     assert by_label["optimizer"].ticktext == ("sgd", "adam")
-    assert list(by_label["optimizer"]["values"]) == pytest.approx([1, 1, 0, 0], abs=parallel.STREWN)
+    assert list(by_label["optimizer"]["values"]) == pytest.approx([1, 1, 0, 0], abs=parallel.MAX_JITTER)
     momentum = by_label["momentum"]
     assert momentum.ticktext[0] == "not set"
     assert momentum.tickvals[0] < 0
-    assert list(momentum["values"][:2]) == pytest.approx([momentum.tickvals[0]] * 2, abs=parallel.STREWN)
+    assert list(momentum["values"][:2]) == pytest.approx([momentum.tickvals[0]] * 2, abs=parallel.MAX_JITTER)
     assert list(momentum["values"][2:]) == pytest.approx([0, 1])
     for dimension in lines.dimensions:
         assert dimension.range[0] <= min(dimension["values"])
@@ -319,7 +322,7 @@ def test_the_best_tenth_is_told():
     trials = [trial([i / 100], lr=1e-3 if i < 27 else 1e-2, **(sgd if i in (3, 29) else adam)) for i in range(30)]
     found = record([*trials[:-2], trial([0.28], lr=0.05, **adam, momentum=0.5), trials[-1]], [LR, OPTIMIZER, MOMENTUM])
     text = parallel.describe(parallel.prepare(found), found)
-    assert "The best tenth (3) have validation accuracy 0.2700 to 0.2900" in text
+    assert "The best tenth (n = 3): validation accuracy 0.2700 to 0.2900" in text
     assert "lr 0.01 to 0.05" in text
     assert "optimizer adam (2 of 3)" in text
 
@@ -337,7 +340,7 @@ def test_the_surface_follows_a_plane_and_is_empty_where_no_trial_is():
     assert trials["value"].tolist() == pytest.approx([u + v / 2 for u, v in points])
     assert len(surface) == contour.GRID**2
     u, v = np.log10(surface["lr"] / 1e-4) / 3, surface["weight_decay"]
-    assert surface.loc[u > 0.5 + contour.NEAR, "value"].isna().all()
+    assert surface.loc[u > 0.5 + contour.MAX_DISTANCE, "value"].isna().all()
     shown = surface["value"].notna()
     assert shown.mean() > 0.4
     assert np.abs(surface["value"] - (u + v / 2))[shown].max() < 0.03
@@ -360,7 +363,7 @@ def test_no_surface_over_few_trials():
     found = drawn(by_lr, 19, space=(LR, DECAY))
     frame = contour.prepare(found)
     assert set(frame["kind"]) == {"trial"}
-    assert "No surface is fitted: that takes 20 trials." in contour.describe(frame, found)
+    assert "No surface is fitted: it takes 20 trials." in contour.describe(frame, found)
 
 
 def test_numbers_to_choose_from_stand_at_equal_distances():
