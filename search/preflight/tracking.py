@@ -83,7 +83,8 @@ def _check_credentials(uri: str) -> None:
     try:
         client.search_experiments(max_results=1)
     except MlflowException as error:
-        if error.get_http_status_code() == 401:
+        status = error.get_http_status_code()  # type: ignore[no-untyped-call]  # MLflow does not say its type
+        if status == 401:
             raise TrackingUnreachable(
                 "the server refuses the user name and password, or the token",
                 "give them in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, in MLFLOW_TRACKING_TOKEN, "

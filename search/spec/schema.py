@@ -189,8 +189,7 @@ class ResourcesSpec(ShareSpec):
     """The GPUs of a trial: a whole number, or a part of one such as 0.25, which trials share. By default (`auto`) as
     many trials share a GPU as its memory has room for, measured; without a GPU they train on the CPU."""
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
-    """How often a trial whose worker process died continues from its last epoch before it counts as failed; 2 by
-    default."""
+    """How often a trial continues from its last epoch after its worker process has died; 2 by default."""
 
 
 class TrackingSpec(Section):

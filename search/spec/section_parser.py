@@ -16,7 +16,7 @@ REWORDED = {
     "a valid integer": "a whole number",
     "a valid ": "a ",
 }
-"""What of pydantic's messages is written otherwise, in this order."""
+"""Words of pydantic's messages, and what replaces them, in this order."""
 
 
 def parse(content: Mapping[str, Any]) -> tuple[dict[str, Section | None], dict[str, ShareSpec], list[Problem]]:

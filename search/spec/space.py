@@ -116,12 +116,12 @@ class Space:
 
     @property
     def grid_too_large(self) -> str | None:
-        """What to say where `grid` would have more than `MAX_POINTS` points, else None."""
+        """The message about a `grid` of more than `MAX_POINTS` points; None where it has no more."""
         return self._too_large([p for p in self.parameters if p.kind == "grid"])
 
     @property
     def product_too_large(self) -> str | None:
-        """What to say where `product` would have more than `MAX_POINTS` points, else None."""
+        """The message about a `product` of more than `MAX_POINTS` points; None where it has no more."""
         return self._too_large(list(self.parameters))
 
     @property

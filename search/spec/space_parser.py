@@ -113,8 +113,9 @@ class _Parser:
                 self._refuse(f"{place}.{key}", f"{text}; earlier keys: {', '.join(known) or 'none'}")
                 continue
             result[key] = tuple(wanted) if isinstance(wanted, list) else (wanted,)
-            if (text := _never_met(key, result[key], known[key])) is not None:
-                self._refuse(f"{place}.{key}", text)
+            never = _never_met(key, result[key], known[key])
+            if never is not None:
+                self._refuse(f"{place}.{key}", never)
         return result
 
 

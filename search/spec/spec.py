@@ -39,7 +39,8 @@ class Spec(Section):
     tracking: TrackingSpec
     confirm: ConfirmSpec | None
     storage: str | None
-    """Where searches keep their state and checkpoints: a folder that all machines share, or an object store."""
+    """Where searches keep their state and checkpoints: a folder that all machines share, or an object store; None for
+    a folder of this machine."""
     source: str
     """The file that the spec was read from."""
     lines: dict[str, int]

@@ -66,7 +66,7 @@ class Storage:
             OSError: it cannot be read.
         """
         with self._fs.open_input_stream(self._path(name)) as stream:
-            return stream.readall()
+            return bytes(stream.readall())
 
     def write(self, name: str, content: bytes) -> None:
         """Create or replace one file, as a whole or not at all.

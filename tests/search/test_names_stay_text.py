@@ -86,7 +86,7 @@ def test_a_registered_name_that_mlflow_would_refuse_at_the_end_is_refused_at_the
     if name in ("con", "-rf", "[red]", "\N{GRINNING FACE}"):
         assert load(path).tracking.register_as == name
     else:
-        with pytest.raises(UserError, match="tracking.register"):
+        with pytest.raises(UserError, match=r"tracking\.register"):
             load(path)
 
 

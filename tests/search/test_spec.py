@@ -113,7 +113,7 @@ def test_a_file_that_is_no_spec_is_refused_where_it_goes_wrong(tmp_path, content
 
 def test_a_file_that_is_not_there_is_named_with_where_the_others_are(tmp_path):
     path = tmp_path / "lenett.yaml"
-    with pytest.raises(UserError, match="no such file.*spaces/") as caught:
+    with pytest.raises(UserError, match=r"no such file.*spaces/") as caught:
         load(path)
     assert str(path) in str(caught.value)
 
