@@ -30,6 +30,7 @@ import yaml
 
 from benchmarks.in_turn import machine
 from contract.events import EpochEnded, TrialEnded, TrialStarted
+from search.storage.layout import JOURNAL
 
 PLOT = Path(__file__).parent.parent / "docs" / "simulated_cluster.png"
 SPEC = {
@@ -144,7 +145,7 @@ class Simulation:
 
     def events(self) -> list[dict]:
         """The journal."""
-        (path,) = self.folder.glob("storage/simulation/*/journal.jsonl")
+        (path,) = self.folder.glob(f"storage/simulation/*/{JOURNAL}")
         return [json.loads(line) for line in path.read_text().splitlines()]
 
 

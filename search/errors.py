@@ -5,8 +5,8 @@ from pathlib import Path
 
 from contract.redaction import redact
 
-LONGEST = 3000
-"""Characters of a message: a wrong value is quoted in it, however long it is."""
+MAX_MESSAGE_LENGTH = 3000
+"""Characters of a message, which quotes the wrong value, however long that is."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,25 @@ class UserError(Exception):
     """Mistakes that keep a search from starting. The command line prints them and exits with 2."""
 
     def __init__(self, problems: list[Problem], source: Path | str = "", lines: dict[str, int] | None = None):
-        """Args: source: the file that the keys belong to; lines: the line of each key in it, from 1."""
+        """Sort the problems by their lines.
+
+        Args:
+            problems: what is wrong.
+            source: the file that the keys belong to.
+            lines: the line of each key in the file, counted from 1.
+        """
         self.source = source
         self.lines = lines or {}
         self.problems = sorted(problems, key=lambda p: self._line(p.key) or 0)
         super().__init__("\n".join(self.messages()))
 
     def messages(self) -> list[str]:
-        """A line a mistake: `file:line: key: what is wrong`, without secrets."""
+        """One line for each mistake: `file:line: key: what is wrong`, without secrets."""
         lines = (": ".join(part for part in (self._where(p.key), p.key, p.text) if part) for p in self.problems)
         return [one_line(redact(line)) for line in lines]
 
     def _line(self, key: str) -> int | None:
-        """Of the key, or of the nearest one around it that is in the file."""
+        """The line of a key, or of the nearest one around it that is in the file."""
         return next((self.lines[k] for k in _itself_and_parents(key) if k in self.lines), None)
 
     def _where(self, key: str) -> str:
@@ -43,9 +49,10 @@ class UserError(Exception):
 
 
 def one_line(text: str) -> str:
-    """A text as one that a terminal can be shown: what is no visible character as its escape, what is too long cut."""
-    visible = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:LONGEST])
-    return visible if len(visible) <= LONGEST and len(text) <= LONGEST else f"{visible[:LONGEST]} ..."
+    """A text as one line that a terminal can show: invisible characters are escaped, and a long text is cut."""
+    visible = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:MAX_MESSAGE_LENGTH])
+    is_whole = len(visible) <= MAX_MESSAGE_LENGTH and len(text) <= MAX_MESSAGE_LENGTH
+    return visible if is_whole else f"{visible[:MAX_MESSAGE_LENGTH]} ..."
 
 
 def _itself_and_parents(key: str) -> list[str]:

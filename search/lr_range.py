@@ -3,11 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
+from contract.formatting import setting
 from search.cli import summary
 from search.cli.arguments import add_spec_arguments, apply_allow_code, reported
 from search.errors import Problem, UserError
@@ -15,25 +16,24 @@ from search.preflight import checks, models
 from search.spec import yaml_file
 from search.spec.loader import load
 from search.spec.spec import Spec
+from search.trial.data_source import DataSource
 from trainables.config import TrainConfig
+from trainables.image_data import ImageData
 
-ENOUGH = 20
-"""Steps before the loss came apart, under which nothing can be read off."""
+if TYPE_CHECKING:
+    from trainables.range_test import RangeTest  # which imports torch: --help is to be instant
+
+MIN_STEPS = 20
+"""Steps before the loss diverges; from fewer no learning rate can be suggested."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Test, draw, suggest; 0 when there is a suggestion, 1 when not, 2 for a user's mistake."""
+    """Run the test, draw it and suggest a range; 0 with a suggestion, 1 without, 2 for a user's mistake."""
     options = _parser().parse_args(arguments)
     return reported(lambda console: _run(options, console))
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    import torch
-
-    from trainables.loader import Loader
-    from trainables.range_test import lr_range
-    from trainables.state import TrainState
-
     apply_allow_code(options.allow_code)
     spec = load(options.spec, tuple(options.set))
     source, data = checks.find_data(spec, options.data_dir, _option_problems(spec, options))
@@ -42,22 +42,19 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if source.substitute_for:
         console.print(summary.substitute_warning(source))
     config = TrainConfig.from_params(spec.space.middle())
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loader = Loader(source.split(data, config.train_fraction), config, device)
-    state = TrainState.create(config, data.input_shape, len(data.classes), device)
     others = {key: value for key, value in config.in_effect().items() if key in spec.space.keys and key != "lr"}
     console.print(
         f"[bold]{config.model}[/] on {source.title}: {options.steps} steps, lr raised from {options.low:g} to "
-        f"{options.high:g}; " + escape(" ".join(f"{key}={_short(value)}" for key, value in others.items()))
+        f"{options.high:g}; " + escape(" ".join(f"{key}={setting(value)}" for key, value in others.items()))
     )
-    test = lr_range(config, loader, state, low=options.low, high=options.high, steps=options.steps)
-    if len(test.losses) < ENOUGH:
+    test = _test(config, source, data, options)
+    if len(test.losses) < MIN_STEPS:
         console.print(
-            f"[red]The loss came apart after {len(test.losses)} steps: begin lower than {options.low:g}, by --low.[/]"
+            f"[red]The loss diverged after {len(test.losses)} steps: begin lower, with --low below {options.low:g}.[/]"
         )
         return 1
     low, high = test.range
-    console.print(f"suggested lr (steepest fall): [bold]{test.steepest:.2g}[/]; least loss at {test.lowest:.2g}")
+    console.print(f"suggested lr (steepest fall): [bold]{test.steepest:.2g}[/]; lowest loss at {test.lowest:.2g}")
     console.print(f"to search: [bold]lr: {_entry(low, high)}[/]")
     plot = options.plot or Path(f"lr_range-{spec.name}.png")
     draw(test, f"{config.model} on {source.title}, {config.optimizer}, batch {config.batch_size}", plot)
@@ -69,11 +66,26 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def draw(test: Any, title: str, path: Path) -> None:
-    """The losses and the smoothed loss over lr, with the suggestion, as an image.
+def _test(config: TrainConfig, source: DataSource, data: ImageData, options: argparse.Namespace) -> "RangeTest":
+    import torch
+
+    from trainables.loader import Loader
+    from trainables.range_test import lr_range
+    from trainables.state import TrainState
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loader = Loader(source.split(data, config.train_fraction), config, device)
+    state = TrainState.create(config, data.input_shape, len(data.classes), device)
+    return lr_range(config, loader, state, low=options.low, high=options.high, steps=options.steps)
+
+
+def draw(test: "RangeTest", title: str, path: Path) -> None:
+    """Draw the losses and the smoothed loss over the learning rate, with the suggestion.
 
     Args:
-        test: a `RangeTest`.
+        test: the learning rates and losses.
+        title: the heading of the picture.
+        path: the file of the picture, whose ending says its format.
     """
     from matplotlib.figure import Figure
 
@@ -85,16 +97,12 @@ def draw(test: Any, title: str, path: Path) -> None:
     axes.plot(test.lrs, test.losses, color="#999999", linewidth=0.6, label="loss of each batch")
     axes.plot(test.lrs, smoothed, color="#0072B2", linewidth=2, label="smoothed")
     axes.axvline(test.steepest, color="#D55E00", linestyle="--", label=f"steepest fall: {test.steepest:.1e}")
-    # Where the loss comes apart it would flatten all else.
+    # Where the loss diverges it would flatten all else.
     axes.set_ylim(0.9 * smoothed.min(), min(test.losses.max(), smoothed[0] + (smoothed[0] - smoothed.min())) * 1.05)
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title=title)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _entry(low: float, high: float) -> str:
@@ -105,8 +113,8 @@ def _option_problems(spec: Spec, options: argparse.Namespace) -> list[Problem]:
     problems = []
     if not 0 < options.low < options.high:
         problems.append(Problem("--low", f"must be above 0 and below --high, not {options.low:g} and {options.high:g}"))
-    if options.steps < ENOUGH:
-        problems.append(Problem("--steps", f"must be {ENOUGH} or more, not {options.steps}"))
+    if options.steps < MIN_STEPS:
+        problems.append(Problem("--steps", f"must be {MIN_STEPS} or more, not {options.steps}"))
     if options.write and any("lr" in joint.keys for joint in spec.space.joint):
         problems.append(Problem("--write", "lr is varied together with other keys in this spec: write it by hand"))
     for flag, path in (("--plot", options.plot), ("--write", options.write)):
@@ -118,8 +126,8 @@ def _option_problems(spec: Spec, options: argparse.Namespace) -> list[Problem]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m search.lr_range",
-        description="Raise the learning rate step by step, and suggest one from the loss. Of searched keys the first "
-        "choice or the middle of the range is taken; --set fixes them.",
+        description="Raise the learning rate step by step, and suggest a range for it from the loss. Of searched keys "
+        "the first choice or the middle of the range is used; --set fixes them.",
     )
     add_spec_arguments(parser, "spaces/resnet9.yaml")
     parser.add_argument("--low", type=float, default=1e-6, help="first learning rate (default: 1e-6)")

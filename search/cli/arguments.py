@@ -1,4 +1,4 @@
-"""What the commands of this folder share: arguments, and how a user's mistakes are told."""
+"""What the commands share: arguments, and how a user's mistakes are shown."""
 
 import argparse
 import sys
@@ -13,10 +13,15 @@ from search.errors import UserError
 from trainables import own_code
 
 COLUMNS_WITHOUT_TERMINAL = 140
+"""Width of tables and panels that go to a file or a pipe."""
 
 
 def reported(command: Callable[[Console], int]) -> int:
-    """Run a command; its exit code, 2 for a user's mistakes, which are printed, 130 when interrupted."""
+    """Run a command.
+
+    Returns:
+        Its exit code; 2 for a user's mistakes, which are printed, and 130 when it is interrupted.
+    """
     console = Console(width=None if sys.stdout.isatty() else COLUMNS_WITHOUT_TERMINAL, highlight=False)
     try:
         return command(console)
@@ -30,7 +35,7 @@ def reported(command: Callable[[Console], int]) -> int:
 
 
 def add_spec_arguments(parser: argparse.ArgumentParser, example: str) -> None:
-    """The spec, what of it is overridden, and where the data is."""
+    """Add the spec, the overrides of its keys, and where the data is."""
     parser.add_argument("spec", type=Path, help=f"YAML file, such as {example}")
     parser.add_argument(
         "--set",
@@ -54,5 +59,5 @@ def add_spec_arguments(parser: argparse.ArgumentParser, example: str) -> None:
 
 
 def apply_allow_code(allowed: bool) -> None:
-    """Let this process run own code of the folder that it was started in if the command line says so, and only then."""
+    """Let this process run own code of the folder that it was started in if, and only if, the command line says so."""
     own_code.allow(str(Path.cwd()) if allowed else None)

@@ -1,4 +1,4 @@
-"""What one command has: the search that it was given, where that is kept, and the person in front of it."""
+"""What the parts of one command share: the search, where it is kept, and the person in front of it."""
 
 import argparse
 from dataclasses import dataclass, fields
@@ -19,13 +19,15 @@ class Options:
     """What the command line of a search says."""
 
     spec: Path
+    """The spec file."""
     set: tuple[str, ...] = ()
-    """Overrides of the spec, `key=value` each."""
+    """Overrides of the spec's keys, each as `key=value`."""
     data_dir: Path
-    """Where data sets are."""
+    """The folder of all data sets."""
     allow_code: bool = False
     """Whether models and data sets of the user's own may be run."""
     dry_run: bool = False
+    """Whether the search is only shown, not run."""
     resume: str | None = None
     """`latest`, or the id of the search to continue; None for a new one."""
     in_process: bool = False
@@ -33,9 +35,9 @@ class Options:
     report: bool = True
     """Whether a report is made at the end."""
     results: Path | None = None
-    """Where searches keep their state, where the spec does not say."""
+    """The folder in which searches keep their state, unless the spec names a storage."""
     address: str | None = None
-    """Of a Ray cluster to run on."""
+    """The address of the Ray cluster to run on."""
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "Options":

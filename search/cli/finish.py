@@ -1,4 +1,4 @@
-"""The end of a launch: the record is sent, the report made, and the next commands shown."""
+"""The end of a launch: the record is sent, the report is made, and the next commands are shown."""
 
 import shlex
 from pathlib import Path
@@ -6,33 +6,50 @@ from pathlib import Path
 from rich.markup import escape
 
 from contract.locations import DATABASE, SQLITE, in_job, is_server, lasting, resolve_uri
+from contract.outcomes import MLFLOW_STATUS, Outcome
 from contract.redaction import redact
 from search.cli.context import Context, Options
 from search.journal.run_folder import SearchFolder
 from search.tracking.tracker import Tracker
 
 TRACKING_PATIENCE_S = 60.0
-"""That the end of a search waits for the tracking server, without any progress."""
+"""Seconds without progress after which the end of a search gives up on the tracking server."""
 
 
 class Finish:
     """What follows when no trial will start any more."""
 
     def __init__(self, context: Context, tracker: Tracker):
-        """Take what the search has, and what sends its record."""
+        """Do nothing yet.
+
+        Args:
+            context: the search.
+            tracker: what sends its record.
+        """
         self.context, self.tracker = context, tracker
         self.folder, self.console, self.options = context.folder, context.console, context.options
 
     def close(self, finished: bool) -> None:
-        """Send the record, make the report, and show what to do next."""
-        sent = self._publish("FINISHED" if finished else "KILLED")
+        """Send the record, make the report, and show what to do next.
+
+        Args:
+            finished: whether all was trained.
+        """
+        sent = self._publish(MLFLOW_STATUS[Outcome.COMPLETED if finished else Outcome.INTERRUPTED])
         page = self._report() if sent else None
         self.console.print()
         for what, command in commands(self.options, self.folder, self.tracker.uri, finished and sent, finished, page):
             self.console.print(f"  {what:<18} [bold]{escape(command)}[/]", soft_wrap=True)
 
     def _publish(self, status: str) -> bool:
-        """Send what is left; whether all has been sent."""
+        """Send what is left.
+
+        Args:
+            status: MLflow's status of the search's own run.
+
+        Returns:
+            Whether all has been sent.
+        """
         from search.tracking.publication import publish
 
         try:
@@ -43,7 +60,7 @@ class Finish:
         except KeyboardInterrupt:
             self._not_sent("Ctrl-C")
         except Exception as error:  # whatever a server can answer with; the search's result must still be shown
-            self._not_sent(redact(f"{error}"))
+            self._not_sent(redact(str(error)))
         else:
             return True
         return False
@@ -52,7 +69,7 @@ class Finish:
         """Send what is left, for as long as some of it gets through.
 
         Raises:
-            ConnectionError: not all did.
+            ConnectionError: not all got through.
         """
         with self.console.status("sending the record") as status:
 
@@ -74,7 +91,7 @@ class Finish:
         )
 
     def _report(self) -> Path | None:
-        """The report's page, if there is something to report."""
+        """Make the report; its page, if there is anything to report."""
         if not self.options.report or not any(r.epochs for r in self.folder.journal.records.values()):
             return None
         from search.tracking.publication import attach_report
@@ -82,7 +99,7 @@ class Finish:
         try:
             with self.console.status("making the report"):
                 return attach_report(self.tracker, self.folder, self.options.data_dir)
-        except Exception as error:  # of a plot, a model or the server: the search's result is there all the same
+        except Exception as error:  # a plot, a model or the server may fail: the search's result is there all the same
             self.console.print(
                 f"[red]The report could not be made: {escape(redact(str(error)))}.[/] "
                 f"To try again: python -m analysis.report {self.folder.id}"
@@ -96,11 +113,14 @@ def commands(
     """What can be done next, and the command for it, to be pasted into a shell.
 
     Args:
+        options: those of this launch.
+        folder: the search's folder.
+        uri: the address of MLflow's record.
         done: whether all was trained and sent.
         finished: whether all was trained.
-        page: of the report, if there is one.
+        page: the report's page, if there is one.
     """
-    resume = [("send the record" if finished else "continue it", resume_command(options, folder.id))]
+    resume = [("send the record" if finished else "continue", resume_command(options, folder.id))]
     report = [("read the report", shlex.quote(str(page)))] if page is not None else []
     return [
         *([] if done else resume),
@@ -119,7 +139,7 @@ def _ui_command(uri: str) -> str:
 
 
 def resume_command(options: Options, id: str) -> str:
-    """The command that continues a search; a password in it is left out."""
+    """The command that continues a search, without the passwords in it."""
     spec = str(options.spec)
     parts = ["ray", "job", "submit", "--working-dir", ".", "--"] if in_job() else []
     parts += ["python", "-m", "search.run", f"./{spec}" if spec.startswith("-") else spec]

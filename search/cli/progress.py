@@ -1,4 +1,4 @@
-"""What the person sees while a search runs: a live view on a terminal, else a line an event that matters."""
+"""What the person sees while a search runs: a live view on a terminal, else a line for each event that matters."""
 
 import time
 from collections import Counter
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contract.events import CONFIRM, SEARCH, EpochEnded, Event, MicroBatchSet, Phase, StateLost, TrialEnded
-from contract.formatting import duration, setting
+from contract.formatting import NOT_SET, duration, setting
 from contract.outcomes import Outcome
 from search.cli.context import Context
 from search.journal.records import TrialRecord, best_first
@@ -25,13 +25,13 @@ STYLES = {
     Outcome.INTERRUPTED: "cyan",
 }
 QUIET_S = 60.0
-"""Without a line, after which one says what is running."""
+"""Seconds without a line after which one says what is running."""
 MAX_RUNNING_ROWS = 16
-"""Running trials that are shown."""
+"""Running trials that are shown by name."""
 
 
 class Progress:
-    """Listens to a journal, as a context around one phase of a search."""
+    """A view of one phase of a search: a context in which it listens to the journal."""
 
     def __init__(self, context: Context, phase: Phase, total: int, concurrent: int):
         """Show nothing before the context is entered.
@@ -39,8 +39,8 @@ class Progress:
         Args:
             context: the search.
             phase: the one that is shown.
-            total: trials of the phase.
-            concurrent: trials at a time.
+            total: the number of trials of the phase.
+            concurrent: the number of trials that run at a time.
         """
         self.console, self.spec, self.journal = context.console, context.spec, context.journal
         self.phase, self.total, self.concurrent, self.title = phase, total, concurrent, context.source.title
@@ -66,7 +66,7 @@ class Progress:
             self._live.stop()
 
     def settings(self, params: Mapping[str, Any]) -> str:
-        """The searched settings of a trial, short: `lr=0.0032 batch_size=64`."""
+        """The searched settings of a trial in short: `lr=0.0032 batch_size=64`."""
         return " ".join(f"{key}={setting(params[key])}" for key in self.searched if key in params)
 
     def _hear(self, event: Event) -> None:
@@ -92,9 +92,9 @@ class Progress:
         self.console.print(line, soft_wrap=True, highlight=False)
 
     def _status(self) -> str:
-        """What is running, for when nothing else was said for a while."""
+        """What is running, to be printed when nothing else was for a while."""
         running = [
-            f"{r.id} {len(r.epochs)}/{r.params['epochs']}" + (f" {r.last[self.metric]:.4f}" if r.last else "")
+            f"{r.id} {len(r.epochs)}/{r.params['epochs']}" + (f" {self._value(r)}" if r.last else "")
             for r in self._records()
             if r.outcome is None
         ]
@@ -103,7 +103,7 @@ class Progress:
     def _line(self, record: TrialRecord) -> str:
         clock = time.strftime("%H:%M:%S")
         done = sum(r.outcome is not None for r in self._records())
-        value = f"  {self.metric} {record.last[self.metric]:.4f}" if record.last else ""
+        value = f"  {self.metric} {self._value(record)}" if record.last else ""
         best = self._best()
         mark = "  [bold green]best so far[/]" if self.phase == SEARCH and best is record else ""
         reason = f"  {escape(record.reason)}" if record.reason and record.outcome is not Outcome.STOPPED else ""
@@ -118,16 +118,16 @@ class Progress:
         records = list(self._records())
         counts = Counter(r.outcome for r in records)
         ended = sum(n for outcome, n in counts.items() if outcome not in (None, Outcome.INTERRUPTED))
-        summary = Text.assemble((f"{self.phase}  ", "bold"), self.title, f"   {ended}/{self.total} trials   ")
+        heading = Text.assemble((f"{self.phase}  ", "bold"), self.title, f"   {ended}/{self.total} trials   ")
         for outcome, style in STYLES.items():
             if counts[outcome]:
-                summary.append(f"{counts[outcome]} {outcome}  ", style)
-        lines: list[RenderableType] = [summary, Text(self._times(ended), "dim")]
+                heading.append(f"{counts[outcome]} {outcome}  ", style)
+        lines: list[RenderableType] = [heading, Text(self._times(ended), "dim")]
         best = self._best()
         if best is not None and self.phase == SEARCH:
             lines.append(
                 Text(
-                    f"best so far: {self.metric} {best.last[self.metric]:.4f} after epoch {len(best.epochs)}  "
+                    f"best so far: {self.metric} {self._value(best)} after epoch {len(best.epochs)}  "
                     f"{self.settings(best.params)}",
                     "bold green",
                 )
@@ -137,14 +137,13 @@ class Progress:
 
     def _running(self, records: list[TrialRecord]) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for heading in ("running", "epoch", self.metric, "settings"):
-            table.add_column(heading, overflow="ellipsis", no_wrap=True)
+        for column in ("running", "epoch", self.metric, "settings"):
+            table.add_column(column, overflow="ellipsis", no_wrap=True)
         for record in records[:MAX_RUNNING_ROWS]:
-            value = f"{record.last[self.metric]:.4f}" if record.last else "-"
             table.add_row(
                 record.id,
                 f"{len(record.epochs)}/{record.params['epochs']}",
-                value,
+                self._value(record),
                 escape(self.settings(record.params)),
             )
         if len(records) > MAX_RUNNING_ROWS:
@@ -155,10 +154,14 @@ class Progress:
         elapsed = time.time() - self.started
         text = f"{duration(elapsed)} elapsed"
         new = ended - self.before
-        # The first trials to end are the poor ones, stopped early: before a few rounds the rate says nothing.
+        # The first trials to end are poor ones that were stopped early: the rate says nothing before a few rounds.
         if new >= 2 * self.concurrent:
             text += f", about {duration(elapsed / new * (self.total - ended))} left"
         return text
+
+    def _value(self, record: TrialRecord) -> str:
+        """The objective after a trial's last epoch."""
+        return f"{record.last[self.metric]:.4f}" if record.last else NOT_SET
 
     def _best(self) -> TrialRecord | None:
         ranked = best_first(self._records(), self.metric, self.spec.objective.maximize)

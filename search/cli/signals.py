@@ -5,11 +5,12 @@ from types import FrameType, TracebackType
 
 
 class Interrupts:
-    """Context in which the first SIGINT or SIGTERM sets a flag; what the next one does is the system's affair."""
+    """A context in which the first SIGINT or SIGTERM sets a flag; a second one has the system's own effect."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
+        """Handle no signal before the context is entered."""
         self.raised = False
 
     def __call__(self) -> bool:
@@ -26,7 +27,7 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self.raised = True
-        for signal_number in self.SIGNALS:
-            signal.signal(signal_number, signal.SIG_DFL)
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)

@@ -20,7 +20,8 @@ from search.orchestration.confirmation import Confirmation, best, confirmed
 from search.spec.spec import Spec
 from search.trial.data_source import DataSource
 
-TOP = 5
+MAX_TOP = 5
+"""Trials in the table of the best."""
 
 
 def show(context: Context) -> None:
@@ -48,10 +49,10 @@ def show(context: Context) -> None:
 
 
 def substitute_warning(source: DataSource) -> Panel:
-    """That the figures are not those of the data set that was asked for."""
+    """A warning that the figures are not those of the data set that was asked for."""
     return Panel(
-        f"{source.substitute_for} could not be found or downloaded. Everything here was trained on "
-        f"[bold]{source.name}[/] instead: no figure says anything about {source.substitute_for}.",
+        f"{source.substitute_for} was neither found nor downloaded. Everything here is trained on "
+        f"[bold]{source.name}[/] instead, and no figure says anything about {source.substitute_for}.",
         title=f"NOT {source.substitute_for}",
         style="bold red",
     )
@@ -76,20 +77,21 @@ def _top(spec: Spec, searched: list[str], ranked: list[TrialRecord]) -> Table:
     """The best trials, or the best settings with their spread where the search repeats them over seeds."""
     metric = spec.objective.metric
     repeated = any(p.key == "seed" for p in spec.space.parameters)
-    groups: dict[tuple, list[TrialRecord]] = {}
-    for r in ranked:
-        groups.setdefault(tuple(r.params.get(key) for key in searched) if repeated else (r.id,), []).append(r)
+    groups: dict[tuple[Any, ...], list[TrialRecord]] = {}
+    for record in ranked:
+        key = tuple(record.params.get(name) for name in searched) if repeated else (record.id,)
+        groups.setdefault(key, []).append(record)
     sign = -1 if spec.objective.maximize else 1
-    ordered = sorted(groups.values(), key=lambda rs: sign * statistics.fmean(r.last[metric] for r in rs))
+    ordered = sorted(groups.values(), key=lambda records: sign * statistics.fmean(r.last[metric] for r in records))
     title = f"Settings by mean {metric} over seeds" if repeated else f"Top trials by {metric}"
     table = _table(title, "n" if repeated else "trial", metric, "epochs", "outcome", *searched)
-    for rs in ordered if repeated else ordered[:TOP]:
+    for records in ordered if repeated else ordered[:MAX_TOP]:
         table.add_row(
-            str(len(rs) if repeated else rs[0].number),
-            mean_and_spread(metric, [r.last[metric] for r in rs]),
-            "/".join(sorted({str(len(r.epochs)) for r in rs})),
-            "/".join(sorted({str(r.outcome) for r in rs})),
-            *(escape(setting(rs[0].params.get(key, NOT_SET), 4)) for key in searched),
+            str(len(records) if repeated else records[0].number),
+            mean_and_spread(metric, [r.last[metric] for r in records]),
+            "/".join(sorted({str(len(r.epochs)) for r in records})),
+            "/".join(sorted({str(r.outcome) for r in records})),
+            *(escape(setting(records[0].params.get(name, NOT_SET), 4)) for name in searched),
         )
     return table
 

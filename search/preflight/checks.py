@@ -1,4 +1,4 @@
-"""Everything outside of a spec that what it says depends on, checked before Ray starts: tracking, storage, data."""
+"""What a spec refers to outside of its file, checked before Ray starts: tracking, storage and data."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,24 +17,24 @@ from trainables.image_data import DataError, ImageData
 
 @dataclass(frozen=True)
 class Checked:
-    """What a search begins with."""
+    """What the checks have found, which a search begins with."""
 
     source: DataSource
     data: ImageData
     tracking_warning: str = ""
-    """Why the record cannot be sent yet, where the spec does not need the server to begin."""
+    """Why the record cannot be sent yet, where the spec does not require the server; empty where it can."""
 
 
 def check(spec: Spec, data_dir: Path, results: Path | None) -> Checked:
-    """Check tracking, storage and data. Whether the models take the images is left to be checked beside Ray's start.
+    """Check tracking, storage and data. Whether the models take the images is checked later, while Ray starts.
 
     Args:
         spec: the search.
-        data_dir: where data sets are.
+        data_dir: the folder of all data sets.
         results: the folder that the command line names for the search's state.
 
     Raises:
-        UserError: all that is wrong, with the models as well.
+        UserError: all that is wrong, also with the models.
     """
     problems, warning = _tracking(spec)
     if spec.storage:
@@ -44,15 +44,15 @@ def check(spec: Spec, data_dir: Path, results: Path | None) -> Checked:
 
 
 def find_data(spec: Spec, data_dir: Path, problems: list[Problem]) -> tuple[DataSource, ImageData]:
-    """The data set of a spec.
+    """Find the data set of a spec.
 
     Args:
         spec: the search.
-        data_dir: where data sets are.
+        data_dir: the folder of all data sets.
         problems: what has been found so far; it is reported with the rest.
 
     Raises:
-        UserError: all that is wrong, with the models as well.
+        UserError: all that is wrong, also with the models.
     """
     try:
         source, data = dataset.find(spec.data, data_dir)
@@ -65,7 +65,7 @@ def find_data(spec: Spec, data_dir: Path, problems: list[Problem]) -> tuple[Data
 
 
 def _tracking(spec: Spec) -> tuple[list[Problem], str]:
-    """What is wrong with the tracking server, or what to warn of where it may be away."""
+    """What is wrong with the tracking server, and what to warn of where the spec does not require it."""
     uri = resolve_uri(spec.tracking.uri)
     try:
         tracking.check(uri)
@@ -78,7 +78,11 @@ def _tracking(spec: Spec) -> tuple[list[Problem], str]:
 
 def _storage(address: str, results: Path | None) -> list[Problem]:
     if results and not is_object_store(address):
-        return [Problem("--results", f"the state goes to {address}, as `storage` or SEARCH_STORAGE says: leave it out")]
+        return [
+            Problem(
+                "--results", f"the state goes to {address}, as `storage` or SEARCH_STORAGE says: remove this option"
+            )
+        ]
     try:
         storage.check(address)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Which images a search trains on: found, decoded into the cache, or loudly replaced."""
+"""The images that a search trains on: found, decoded into the cache, or loudly replaced."""
 
 from pathlib import Path
 
@@ -13,26 +13,30 @@ from trainables.split import SplitError, default_validation
 
 
 def find(spec: DataSpec, root: Path) -> tuple[DataSource, ImageData]:
-    """The data set of a spec, or its offline substitute where it is missing.
+    """Find the data set of a spec, or its offline substitute where it is missing.
+
+    Args:
+        spec: the section of the spec.
+        root: the folder of all data sets.
 
     Raises:
         DataError: it cannot be read, or is missing and has no substitute.
     """
     options = tuple(sorted(spec.load_options.items()))
-    name, folder_of_all, missing = spec.name, str(root.resolve()), None
+    name, folder, missing = spec.name, str(root.resolve()), None
     try:
-        data = load(name, folder_of_all, options)
+        data = load(name, folder, options)
     except DataMissing:
         if spec.offline_substitute is None:
             raise
         name, options, missing = spec.offline_substitute, (), spec.name
-        data = load(name, folder_of_all, options)
+        data = load(name, folder, options)
     validation = default_validation(data) if spec.validation is None else spec.validation
-    return DataSource(name, folder_of_all, options, validation, spec.split_seed, missing), data
+    return DataSource(name, folder, options, validation, spec.split_seed, missing), data
 
 
 def problems(spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:
-    """What of the search cannot be trained on these images: splits with empty classes, batches too large."""
+    """Why the search cannot be trained on these images: splits with empty classes, or batches that are too large."""
     found: list[Problem] = []
     batch_sizes, fractions = spec.space.possible("batch_size"), spec.space.possible("train_fraction")
     try:
@@ -46,11 +50,11 @@ def problems(spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:
     enlarged = min(variants(TrainConfig(enlarge=name)) for name in spec.space.possible("enlarge"))
     smallest = len(parts[-1].train) * enlarged
     if max(batch_sizes) > smallest:
-        least = f" at train_fraction {min(fractions):g}" if min(fractions) < 1 else ""
+        where = f" at train_fraction {min(fractions):g}" if min(fractions) < 1 else ""
         found.append(
             Problem(
                 "space.batch_size",
-                f"reaches {max(batch_sizes)}, above the {smallest:,} training images of {source.title}{least}: "
+                f"reaches {max(batch_sizes)}, above the {smallest:,} training images of {source.title}{where}: "
                 "lower it",
             )
         )

@@ -11,7 +11,7 @@ from trainables.image_data import ImageData
 
 
 def problems(spec: Spec, data: ImageData) -> list[Problem]:
-    """Build each model with its constants, and with each value of each option that the search may give it.
+    """Build each model with its constants, and with each option that the search may give it, and report what fails.
 
     Pretrained weights are read, or downloaded, if the search asks for them: once, before the workers do.
     """
@@ -30,13 +30,13 @@ def problems(spec: Spec, data: ImageData) -> list[Problem]:
 
 
 def _variants(spec: Spec, model: str) -> list[dict[str, Any]]:
-    """The options that a model is tried with: its constants, alone and with each end of each range, conditions met."""
+    """The options that a model is built with: its constants, alone and with each end of each range, conditions met."""
     taken = named_model.option_names(model)
     constants = {key: value for key, value in spec.space.constants.items() if key in taken}
     parameters = {p.key: p for p in spec.space.parameters}
 
     def needed(key: str) -> dict[str, Any]:
-        """What a parameter's conditions ask for."""
+        """Values of other keys with which a parameter's conditions are met."""
         conditions = parameters[key].when.items() if key in parameters else ()
         return {k: v for name, allowed in conditions for k, v in (needed(name) | {name: allowed[0]}).items()}
 
@@ -45,12 +45,12 @@ def _variants(spec: Spec, model: str) -> list[dict[str, Any]]:
 
 
 def _try(model: str, shape: tuple[int, int, int], num_classes: int, options: dict[str, Any], refitted: bool) -> None:
-    """Build a network, and let two images through it.
+    """Build a network, and pass two images through it.
 
-    On torch's meta device it would take no memory, but 7 s: meta kernels import torch._dynamo.
+    On torch's meta device this would take no memory, but 7 s: meta kernels import torch._dynamo.
 
     Raises:
-        ModelError: it cannot be built, does not give a score for each class, or has no last layer to be refitted.
+        ModelError: it cannot be built, does not give a score for each class, or has no last layer to refit.
     """
     import torch
 
@@ -65,15 +65,15 @@ def _try(model: str, shape: tuple[int, int, int], num_classes: int, options: dic
                 last_layer(built, torch.zeros(2, *shape))
     except ModelError as error:
         raise ModelError(f"{error}: {model} does not") from error
-    except Exception as error:  # torch's, of a size that cannot be; own code can raise anything
+    except Exception as error:  # torch refuses an impossible size with many kinds; own code can raise anything
         if own_code.is_dotted(model):
             raise ModelError(f"{what}: {own_code.describe_error(error)}") from error
-        raise ModelError(f"{what}: {first_line(error)}; another size can be had with resize") from error
+        raise ModelError(f"{what}: {first_line(error)}; resize gives it another size") from error
     if scores != (2, num_classes):
         raise ModelError(f"{what} gives {tuple(scores)} for two images, not (2, {num_classes})")
 
 
-def _key(spec: Spec, text: str, options: dict) -> str:
-    """The option that the message begins with, or the model."""
+def _key(spec: Spec, text: str, options: dict[str, Any]) -> str:
+    """The key to blame: the option that the message begins with, or the model."""
     option = next((f"space.{key}" for key in (*options, "refit_last_layer") if text.startswith(key)), None)
     return option or ("space.model" if "space.model" in spec.lines else "model")

@@ -1,4 +1,4 @@
-"""What the machines of a cluster must share, checked before anything is trained: on one disk it would be lost."""
+"""What the machines of a cluster must share, checked before anything is trained."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,12 +11,13 @@ from search.orchestration.slots import Node
 def problems(
     nodes: Sequence[Node], storage: str | None, tracking: str, out_of_reach: Callable[[str], Mapping[str, str]]
 ) -> list[Problem]:
-    """Why a search cannot keep its record on these machines; of one alone nothing is asked.
+    """Why a search cannot keep its record on these machines; one machine alone need not share anything.
 
     Args:
-        storage: where its state and checkpoints go, None for a folder of this machine.
-        tracking: address of MLflow's record.
-        out_of_reach: the nodes on which a storage cannot be used, and why.
+        nodes: the machines.
+        storage: where the search's state and checkpoints go; None for a folder of this machine.
+        tracking: the address of MLflow's record.
+        out_of_reach: finds the nodes on which a storage cannot be used, and why.
     """
     if len(nodes) < 2:
         return []
@@ -39,7 +40,7 @@ def problems(
         found += [
             Problem(
                 "storage",
-                f"{redact(storage)} cannot be used on {', '.join(on)} ({why}): all nodes need it, to write too",
+                f"{redact(storage)} cannot be used on {', '.join(on)} ({why}): all nodes must be able to write to it",
             )
             for why, on in nodes_by_reason.items()
         ]

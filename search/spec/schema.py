@@ -13,7 +13,10 @@ from trainables import module_folder, named_dataset, own_code
 from trainables.datasets import image_folder
 from trainables.epoch_metrics import OBJECTIVES
 
-LARGEST_SIDE, LARGEST_SEED = 4096, 2**32 - 1
+MAX_SIDE = 4096
+"""Pixels of a side of an image."""
+MAX_SEED = 2**32 - 1
+SCHEDULERS = ("asha", "none")
 
 
 class Section(BaseModel):
@@ -23,21 +26,26 @@ class Section(BaseModel):
 
 
 class DataSpec(Section):
-    """`data`: what is trained on, and what is set aside."""
+    """`data`: which images are trained on, and which are set aside for validation."""
 
     name: str
+    """The name of the data set; it must be given. A dotted path names a data set of your own."""
     folder: str | None = None
-    """Of `image_folder`, under the data directory."""
-    image_size: Annotated[int, Field(ge=1, le=LARGEST_SIDE)] | None = None
-    """Of `image_folder`: pixels a side that all pictures are resized to."""
+    """The folder of the pictures, under the data directory. Only `image_folder` takes it, and needs it."""
+    image_size: Annotated[int, Field(ge=1, le=MAX_SIDE)] | None = None
+    """Pixels of a side that all pictures are resized to; by default they keep their size, which must then be equal.
+    Only data sets made of files of pictures take it."""
     options: dict[str, str | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None] = {}
-    """Other keyword arguments of the data set's `load`."""
+    """Other keyword arguments of the data set's `load` function; none by default."""
     validation: Annotated[float, Field(gt=0, lt=1)] | Literal["own", "rest", "test"] | None = None
-    """Part of each class set aside (null: the data set's own validation set, else 0.1); `own`; `rest`, all that
-    train_fraction leaves; or `test`, which selects on the test set, as some publications did."""
-    split_seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
+    """What is validated on: a number sets this part of each class of the training set aside; `own` is the data set's
+    own validation set; `rest` is all that `train_fraction` leaves; `test` is the test set, which some publications
+    selected on. By default it is the data set's own validation set where it has one, else 0.1."""
+    split_seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    """The seed of the split into training and validation images; 0 by default. All trials share the split."""
     offline_substitute: str | None = None
-    """The data set to use, loudly, where the real one is not there and cannot be fetched."""
+    """The data set to train on, with loud warnings, where the real one is missing and cannot be downloaded. By default
+    there is none, and the search is refused."""
 
     @field_validator("folder")
     @classmethod
@@ -52,23 +60,24 @@ class DataSpec(Section):
         if name is None:
             return None
         if own_code.is_dotted(name):
-            named_dataset.loader(name)  # or refuse it
+            named_dataset.loader(name)  # raises what is wrong with it
             return name
         return _listed(name, tuple(module_folder.names(trainables.datasets)), "data set")
 
     @property
     def load_options(self) -> dict[str, Any]:
-        """What the data set's `load` is given."""
+        """The keyword arguments that the data set's `load` function is called with."""
         return self.options | self.model_dump(include={"folder", "image_size"}, exclude_none=True)
 
 
 class ObjectiveSpec(Section):
-    """`objective`: what is made better."""
+    """`objective`: the figure by which trials are compared."""
 
     metric: str = VAL_ACCURACY
-    """Any metric that the trials report."""
+    """The name of any metric that the trials report after each epoch; `val_accuracy` by default."""
     mode: Mode | None = None
-    """Need not be given of accuracies, which are raised, and of losses, which are lowered."""
+    """Whether the metric is raised (`max`) or lowered (`min`). By default accuracies are raised and losses lowered; of
+    a metric that the project does not know, the mode must be given."""
 
     @property
     def maximize(self) -> bool:
@@ -80,8 +89,8 @@ class ObjectiveSpec(Section):
         natural = natural_mode(self.metric)
         if self.mode is None and self.metric not in OBJECTIVES:
             raise ValueError(
-                f"metric must be one of {', '.join(map(repr, OBJECTIVES))}; not {self.metric!r}"
-                f"{nearest(self.metric, OBJECTIVES)}: of another metric that the trials report, give the mode, max or min"
+                f"no metric {self.metric!r} is known{nearest(self.metric, OBJECTIVES)}; there is: "
+                f"{', '.join(OBJECTIVES)}; for another one that the trials report, add mode: max or mode: min"
             )
         if natural is not None and self.mode not in (None, natural):
             better = "larger" if natural == "max" else "smaller"
@@ -90,10 +99,12 @@ class ObjectiveSpec(Section):
 
 
 class SamplerSpec(Section):
-    """`sampler`: who proposes the configurations."""
+    """`sampler`: what proposes the settings of each trial."""
 
     name: str = "tpe"
-    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
+    """The name of the sampler: cmaes, gp, grid, random or tpe; `tpe` by default."""
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    """The seed of the sampler; 0 by default."""
 
     @field_validator("name")
     @classmethod
@@ -102,23 +113,26 @@ class SamplerSpec(Section):
 
 
 class SchedulerSpec(Section):
-    """`scheduler`: how long a trial may train, and who stops it before."""
+    """`scheduler`: how long a trial may train, and which trials are stopped before."""
 
     name: str = "asha"
+    """The name of the scheduler; `asha` by default. With `none` every trial trains to its last epoch."""
     max_epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """The epochs that a trial trains for unless it is stopped, where `epochs` is not searched; 20 by default."""
     grace_period: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """Epochs before the first rung."""
+    """The epochs that every trial trains for before the first rung, where ASHA first stops some; 1 by default."""
     reduction_factor: Annotated[int, Field(ge=2, le=1000)] = 3
-    """One in so many goes on past a rung, and the next rung is so many times later."""
+    """ASHA lets one trial in this many continue past a rung, and multiplies the epochs by it from one rung to the
+    next; 3 by default."""
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        return _listed(name, ("asha", "none"), "scheduler")
+        return _listed(name, SCHEDULERS, "scheduler")
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The epochs after which ASHA compares trials: grace, grace * factor, ... below the last epoch."""
+        """The epochs after which ASHA compares trials; none with another scheduler."""
         return rung_epochs(self.grace_period, self.reduction_factor, self.max_epochs) if self.name == "asha" else ()
 
     @model_validator(mode="after")
@@ -131,15 +145,19 @@ class SchedulerSpec(Section):
 
 
 class BudgetSpec(Section):
-    """`budget`: when the search ends."""
+    """`budget`: when the search ends, and how much it may use at a time."""
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """The number of trials. It must be given unless the space is a grid, which by default is tried as a whole."""
     hours: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
-    """Wall time of the search, summed over its launches; confirmation is not counted."""
+    """The hours of wall time after which the search starts no more trials, added up over all resumes; confirmation is
+    not counted. By default there is no limit."""
     concurrent: Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)] = "auto"
+    """The number of trials that run at a time; by default (`auto`) as many as the machines have room for."""
     checkpoint_bytes: Annotated[int, Field(ge=1, le=10**18)] | None = None
-    """What all checkpoints may take on the disk. Those of the best ended trials are let go of first; where the running
-    trials alone need more, the search ends, to be resumed with more."""
+    """The bytes that all checkpoints together may take on the disk; by default there is no limit. Checkpoints of ended
+    trials are removed first, the worst trials' before others; where the running trials alone need more, the search
+    ends, to be resumed with a larger budget."""
 
 
 Cpus = Annotated[int, Field(ge=1, le=10_000)]
@@ -147,10 +165,12 @@ Gpus = Literal["auto"] | Annotated[float, Field(ge=0, le=10_000)]
 
 
 class ShareSpec(Section):
-    """`resources.MODEL`: what the trials of one model are given, where it is not what the others are."""
+    """`resources.MODEL`: what each trial of one model is given, where it differs from the other models."""
 
     cpu: Cpus | None = None
+    """The CPU cores of a trial of this model; by default those of `resources`."""
     gpu: Gpus | None = None
+    """The GPUs of a trial of this model, or `auto`; by default those of `resources`."""
 
     @field_validator("gpu")
     @classmethod
@@ -161,24 +181,29 @@ class ShareSpec(Section):
 
 
 class ResourcesSpec(ShareSpec):
-    """`resources`: of one trial. The file may have `default` and models beside these keys, a `ShareSpec` each."""
+    """`resources`: what each trial is given. Beside these keys it may have `default` and models, each a `ShareSpec`."""
 
     cpu: Cpus = 1
+    """The CPU cores of a trial; 1 by default."""
     gpu: Gpus = "auto"
-    """A number, a fraction to share a GPU, or auto: packed by measured memory where there is a GPU."""
+    """The GPUs of a trial: a whole number, or a part of one such as 0.25, which trials share. By default (`auto`) as
+    many trials share a GPU as its memory has room for, measured; without a GPU they train on the CPU."""
     retries: Annotated[int, Field(ge=0, le=1000)] = 2
-    """How often a trial whose worker died goes on from its last epoch."""
+    """How often a trial continues from its last epoch after its worker process has died; 2 by default."""
 
 
 class TrackingSpec(Section):
-    """`tracking`: where the record goes."""
+    """`tracking`: where MLflow keeps the record of the search."""
 
     uri: str | None = None
-    """MLflow's; null is MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here."""
+    """The address of the MLflow server, or of a file such as sqlite:///mlflow.db. By default it is
+    MLFLOW_TRACKING_URI, else the file mlflow.db in the working folder."""
     register_as: str | None = Field(default=None, alias="register")
-    """Name of a registered model whose alias `champion` the winner becomes."""
+    """The name of the registered model that the winner becomes a version of, with the alias `champion`. By default
+    nothing is registered."""
     required: bool = True
-    """Whether a server that does not answer keeps a search from starting; false sends the record later."""
+    """Whether the search is refused when the server does not answer, as by default; with false it begins, and sends
+    its record later."""
 
     @field_validator("register_as")
     @classmethod
@@ -189,10 +214,12 @@ class TrackingSpec(Section):
 
 
 class ConfirmSpec(Section):
-    """`confirm`: retrain the best on fresh seeds and score them on the test set."""
+    """`confirm`: how the best trials are retrained on fresh seeds and scored on the test set; null for not at all."""
 
     top: Annotated[int, Field(ge=1, le=1000)] = 3
+    """The number of best trials that are retrained, and whose weights are kept; 3 by default."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    """The number of fresh seeds that each of them is retrained on; 3 by default."""
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -209,12 +236,12 @@ SECTIONS: dict[str, type[Section]] = {
 
 def _listed(name: str, known: tuple[str, ...], what: str) -> str:
     if name not in known:
-        raise ValueError(f"no {what} {name!r}{nearest(name, list(known))}; there is: {', '.join(known)}")
+        raise ValueError(f"no {what} {name!r}{nearest(name, known)}; there is: {', '.join(known)}")
     return name
 
 
 def rung_epochs(grace_period: int, reduction_factor: int, max_epochs: int) -> tuple[int, ...]:
-    """The epochs at which trials are compared: grace, grace * factor, ... below the last epoch."""
+    """The epochs after which trials are compared: grace_period * reduction_factor**n, below the last epoch."""
     epochs, epoch = [], grace_period
     while epoch < max_epochs:
         epochs.append(epoch)

@@ -5,16 +5,21 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from contract.metrics import is_number
 from trainables import named_model
 from trainables.config import FIELDS
 
 Scalar = str | int | float | bool | None
-MOST_POINTS = 10_000
-"""Of a grid, and of a range that is treated as a list of values."""
+Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
+LISTS, RANGES = ("choice", "grid"), ("int", "loguniform", "logint", "uniform")
+"""The ways to search a key: by the values that are listed, and by the ends of a range."""
+KINDS = (*LISTS, *RANGES)
+MAX_POINTS = 10_000
+"""Points of a grid, and values of a range that is treated as a list of them."""
 
 
 @dataclass(frozen=True)
@@ -23,54 +28,53 @@ class Parameter:
 
     key: str
     kind: str
-    distribution: BaseDistribution
+    """The word that the spec uses for it, one of `KINDS`."""
+    distribution: Distribution
     when: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
-    """It exists only where each of these earlier keys has one of these values."""
+    """The condition: a trial has this key only where each of these earlier keys has one of these values."""
 
     @property
     def log(self) -> bool:
         """Whether the range is searched on a logarithmic scale."""
-        return getattr(self.distribution, "log", False)
+        return bool(getattr(self.distribution, "log", False))
 
     @property
     def extremes(self) -> tuple[Scalar, ...]:
         """The values at the ends of the range, or every choice."""
-        d = self.distribution
-        return d.choices if isinstance(d, CategoricalDistribution) else (d.low, d.high)  # type: ignore[attr-defined]
+        if isinstance(self.distribution, CategoricalDistribution):
+            return self.distribution.choices
+        return self.distribution.low, self.distribution.high
 
     @property
     def values(self) -> tuple[Scalar, ...] | None:
-        """All values where they can be counted (and are not too many), else None."""
+        """All values, where they can be counted and are at most `MAX_POINTS`, else None."""
         if isinstance(self.distribution, CategoricalDistribution):
             return self.distribution.choices
         if isinstance(self.distribution, IntDistribution):
             numbers = range(self.distribution.low, self.distribution.high + 1)
-            return tuple(numbers) if len(numbers) <= MOST_POINTS else None
+            return tuple(numbers) if len(numbers) <= MAX_POINTS else None
         return None
 
     @property
     def middle(self) -> Scalar:
-        """The middle of the range, on its scale; the first choice."""
-        d = self.distribution
-        if isinstance(d, CategoricalDistribution):
-            return d.choices[0]
-        low, high = d.low, d.high  # type: ignore[attr-defined]
+        """The middle of the range, on its scale, or the first choice."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return self.distribution.choices[0]
+        low, high = self.distribution.low, self.distribution.high
         return type(low)(math.sqrt(low * high) if self.log else (low + high) / 2)
 
     def holds(self, value: Scalar) -> bool:
-        """Whether a value is one of its choices, or lies in its range."""
+        """Whether a value is one of the choices, or lies in the range."""
         if isinstance(self.distribution, CategoricalDistribution):
             return any(value == c and isinstance(value, bool) == isinstance(c, bool) for c in self.distribution.choices)
-        low, high = self.extremes
-        return is_number(value) and low <= value <= high  # type: ignore[operator]
+        return is_finite_number(value) and self.distribution.low <= value <= self.distribution.high
 
     def describe(self) -> str:
-        """As a person would write it: `1e-05 .. 0.1 (log)`."""
+        """The values and the condition, as a person would write them: `1e-05 .. 0.1 (log)`."""
         if isinstance(self.distribution, CategoricalDistribution):
             text = ", ".join(map(str, self.distribution.choices)) + (" (grid)" if self.kind == "grid" else "")
         else:
-            low, high = self.extremes
-            text = f"{low:g} .. {high:g}" + (" (log)" if self.log else "")
+            text = f"{self.distribution.low:g} .. {self.distribution.high:g}" + (" (log)" if self.log else "")
         conditions = [f"{key} = {' or '.join(map(str, allowed))}" for key, allowed in self.when.items()]
         return text + (f", when {' and '.join(conditions)}" if conditions else "")
 
@@ -81,9 +85,10 @@ class Joint:
 
     keys: tuple[str, ...]
     rows: tuple[tuple[Scalar, ...], ...]
+    """Each row has one value for each key."""
 
     def row_of(self, point: Mapping[str, Scalar]) -> int | None:
-        """The first row that a point is in."""
+        """The number, from 0, of the first row that a point agrees with; None if there is none."""
         for number, row in enumerate(self.rows):
             if all(key in point and same(point[key], value) for key, value in zip(self.keys, row, strict=True)):
                 return number
@@ -97,27 +102,27 @@ class Space:
     constants: Mapping[str, Any]
     parameters: tuple[Parameter, ...]
     joint: tuple[Joint, ...] = ()
-    """Each of its keys is a parameter too, with the values of its column."""
+    """Keys that are varied together. Each of these keys is a parameter too, with the values of its column."""
 
     @property
     def keys(self) -> list[str]:
-        """All keys, the constant ones first."""
+        """All keys, the constants first."""
         return [*self.constants, *(p.key for p in self.parameters)]
 
     @property
     def grid(self) -> list[dict[str, Scalar]]:
-        """Every combination of the `grid` keys, the last key fastest; one empty one without such keys."""
+        """Every combination of the `grid` keys, the last key varying fastest; without such keys one that is empty."""
         return self._product([p for p in self.parameters if p.kind == "grid"])
 
     @property
-    def too_many(self) -> str | None:
-        """That `grid` would be too long to be made, and what to do."""
-        return self._too_many([p for p in self.parameters if p.kind == "grid"])
+    def grid_too_large(self) -> str | None:
+        """The message about a `grid` of more than `MAX_POINTS` points; None where it has no more."""
+        return self._too_large([p for p in self.parameters if p.kind == "grid"])
 
     @property
-    def too_many_products(self) -> str | None:
-        """Likewise of `product`."""
-        return self._too_many(list(self.parameters))
+    def product_too_large(self) -> str | None:
+        """The message about a `product` of more than `MAX_POINTS` points; None where it has no more."""
+        return self._too_large(list(self.parameters))
 
     @property
     def sampled(self) -> list[Parameter]:
@@ -132,30 +137,33 @@ class Space:
         return (self.constants.get(key, FIELDS[key].default if key in FIELDS else None),)
 
     def ends(self, key: str) -> tuple[Any, ...]:
-        """Every choice of a hyperparameter, or both ends of its range; the one value that it has elsewhere."""
+        """Every choice of a hyperparameter, or both ends of its range; where it is not searched, its one value."""
         parameter = next((p for p in self.parameters if p.key == key), None)
         return self.possible(key) if parameter is None else parameter.extremes
 
     def fixed(self, model: str) -> dict[str, Any]:
-        """The constants that one model's runs have: hyperparameters, and options that this model takes."""
+        """The constants of one model's trials: hyperparameters, and the options that this model takes."""
         taken = named_model.option_names(model)
         return {key: value for key, value in self.constants.items() if key in FIELDS or key in taken}
 
     def middle(self) -> dict[str, Any]:
-        """One configuration: the middle of each range, the first of each choice and of the grid."""
+        """One configuration: the middle of each range, the first value of each choice and of the grid."""
         first = self.grid[0]
         middles = {p.key: p.middle for p in self.parameters}
         return self.suggest(lambda key, _: first.get(key, middles[key]))
 
     def product(self) -> list[dict[str, Scalar]]:
-        """Every combination of all parameters, each of which must be countable; conditions left out keys."""
+        """Every combination of all parameters, without keys whose condition is not met.
+
+        Each parameter must have values that can be counted.
+        """
         return self._product(list(self.parameters))
 
-    def suggest(self, suggest: Callable[[str, BaseDistribution], Scalar]) -> dict[str, Any]:
-        """Draw a configuration: constants, then each parameter whose condition is met, in order.
+    def suggest(self, suggest: Callable[[str, Distribution], Scalar]) -> dict[str, Any]:
+        """Draw a configuration: the constants, then each parameter whose condition is met, in order.
 
         Args:
-            suggest: draws a value of one distribution, such as `optuna.Trial._suggest`.
+            suggest: draws the value of a key from its distribution.
         """
         params = dict(self.constants)
         for parameter in self.parameters:
@@ -164,7 +172,7 @@ class Space:
         return params
 
     def _product(self, parameters: list[Parameter]) -> list[dict[str, Scalar]]:
-        combinations: dict[tuple, dict[str, Scalar]] = {}
+        combinations: dict[tuple[Any, ...], dict[str, Scalar]] = {}
         for parts in itertools.product(*self._axes(parameters)):
             values = {key: value for part in parts for key, value in part.items()}
             point: dict[str, Scalar] = {}
@@ -175,20 +183,20 @@ class Space:
         return list(combinations.values())
 
     def _axes(self, parameters: list[Parameter]) -> list[list[dict[str, Scalar]]]:
-        """What is crossed: rows of keys that are varied together, then the values of each other parameter."""
+        """The lists that are crossed: the rows of keys that are varied together, then each other parameter's values."""
         together = {key for joint in self.joint for key in joint.keys}
         rows = [[dict(zip(joint.keys, row, strict=True)) for row in joint.rows] for joint in self.joint]
         return [*rows, *([{p.key: value} for value in p.values or ()] for p in parameters if p.key not in together)]
 
-    def _too_many(self, parameters: list[Parameter]) -> str | None:
+    def _too_large(self, parameters: list[Parameter]) -> str | None:
         points = math.prod(len(axis) for axis in self._axes(parameters))
-        if points <= MOST_POINTS:
+        if points <= MAX_POINTS:
             return None
-        return f"the grid has more than {MOST_POINTS:,} points: give its keys fewer values, or draw some with choice"
+        return f"the grid has more than {MAX_POINTS:,} points: give its keys fewer values, or draw some with choice"
 
 
 def same(one: Scalar, other: Scalar) -> bool:
-    """Equality that tells true from 1."""
+    """Whether two values are equal and of the same type: true is not 1."""
     return type(one) is type(other) and one == other
 
 
@@ -196,5 +204,6 @@ def _met(parameter: Parameter, params: Mapping[str, Any]) -> bool:
     return all(key in params and params[key] in allowed for key, allowed in parameter.when.items())
 
 
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+def is_finite_number(value: Any) -> TypeGuard[int | float]:
+    """Whether a value is a number that a float can hold; true and false are none."""
+    return is_number(value) and abs(value) <= sys.float_info.max

@@ -28,7 +28,7 @@ class Spec(Section):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
     name: str
-    """Of the MLflow experiment and of the folder of results."""
+    """The name of the MLflow experiment and of the folder of results."""
     data: DataSpec
     space: Space
     objective: ObjectiveSpec
@@ -39,15 +39,16 @@ class Spec(Section):
     tracking: TrackingSpec
     confirm: ConfirmSpec | None
     storage: str | None
-    """Where searches keep their state and checkpoints: a folder that all machines share, or an object store."""
+    """Where searches keep their state and checkpoints: a folder that all machines share, or an object store; None for
+    a folder of this machine."""
     source: str
-    """The file it was read from."""
+    """The file that the spec was read from."""
     lines: dict[str, int]
-    """The line of each key in it."""
+    """The line of each key in that file, counted from 1."""
     by_model: dict[str, ShareSpec]
-    """What the trials of a model are given that has a key of its own in `resources`."""
+    """The resources of the trials of those models that have a key of their own in `resources`."""
     content: dict[str, Any]
-    """The file's content after `--set`: what is recorded, and what the hash is taken of."""
+    """The file's content after `--set`, which is recorded and hashed."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -56,45 +57,45 @@ class Spec(Section):
 
     @property
     def trials(self) -> int:
-        """How many trials the search makes at the most."""
+        """The largest number of trials that the search makes."""
         combinations = len(self.space.product() if self.sampler.name == "grid" else self.space.grid)
         if self.sampler.name == "grid" or not self.space.sampled:
             return min(combinations, self.budget.trials or combinations)
         return self.budget.trials or combinations
 
     def share_of(self, model: str) -> tuple[int, float | Literal["auto"]]:
-        """CPUs and GPUs of a trial of the model."""
+        """The CPU cores and the GPUs of each trial of a model."""
         own = self.by_model.get(model, ShareSpec())
         return own.cpu or self.resources.cpu, self.resources.gpu if own.gpu is None else own.gpu
 
     def share_key(self, model: str, kind: str) -> str:
-        """Where the file says a model's `cpu` or `gpu`."""
+        """The key that sets the `cpu` or `gpu` of a model's trials."""
         own = self.by_model.get(model)
         return f"resources.{model}.{kind}" if own and getattr(own, kind) is not None else f"resources.{kind}"
 
     @property
     def kept(self) -> int:
-        """How many of the best trials keep their weights."""
+        """The number of best trials whose weights are kept."""
         return self.confirm.top if self.confirm else ConfirmSpec().top
 
     @property
     def protocol(self) -> str:
-        """How the search's figures come about, in a sentence or two."""
+        """How the search's figures were obtained, in a few sentences."""
         parts = []
         on_test = self.data.validation == "test"
         if on_test:
             parts.append(
-                "validation: test, as in the publication: settings were chosen on the test set, and val is test."
+                "Settings were chosen on the test set (validation: test), as in some publications: val is test."
             )
         if self.confirm:
-            n = f"{self.confirm.seeds} fresh seed{'s' if self.confirm.seeds != 1 else ''}"
-            parts.append(f"Confirmed: retrained on {n}; the first is the best by mean {self.objective.metric}.")
+            seeds = f"{self.confirm.seeds} fresh seed{'s' if self.confirm.seeds != 1 else ''}"
+            parts.append(f"Confirmed: retrained on {seeds}; the first is the best by mean {self.objective.metric}.")
             if not on_test:
-                parts.append("The test set was read only for this.")
+                parts.append("The test set was used for nothing else.")
         return " ".join([*parts, "± is the standard deviation over seeds."])
 
     @property
     def hash(self) -> str:
-        """Digest of the content: equal for equal searches."""
+        """A digest of the content, equal for equal searches."""
         content = redact(json.dumps(self.content, sort_keys=True, default=str))
         return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()

@@ -1,4 +1,4 @@
-"""What is wrong with a spec between its keys: settings nobody knows, that clash, or that would have no effect."""
+"""What is wrong with keys of a spec that are right by themselves: unknown, contradictory or ineffective settings."""
 
 import inspect
 import math
@@ -13,7 +13,7 @@ from trainables.config import FIELDS, applies, problem
 
 
 def space_problems(parsed: Space) -> list[Problem]:
-    """Keys that nothing knows, values that no run can take, and settings that would have no effect."""
+    """Unknown keys, values that no trial can take, and settings that would have no effect."""
     problems: list[Problem] = []
     options = _model_options(parsed, problems)
     values = {**{k: (v,) for k, v in parsed.constants.items()}, **{p.key: p.extremes for p in parsed.parameters}}
@@ -32,13 +32,13 @@ def space_problems(parsed: Space) -> list[Problem]:
             )
         elif odd := [v for v in possible if isinstance(v, float) and not math.isfinite(v)]:
             problems.append(Problem(f"space.{key}", f"must be finite, not {odd[0]!r}"))
-    problems += [Problem("space", parsed.too_many)] if parsed.too_many else []
+    problems += [Problem("space", parsed.grid_too_large)] if parsed.grid_too_large else []
     problems += [p for parameter in parsed.parameters if (p := _no_effect(parameter, parsed, options))]
     return problems
 
 
 def _model_options(parsed: Space, problems: list[Problem]) -> dict[str, set[str]]:
-    """The keyword arguments of the models' `build`, each with the models that take it."""
+    """The keyword arguments of the models' `build` functions, each with the models that take it."""
     options: dict[str, set[str]] = {}
     for model in parsed.possible("model"):
         if not isinstance(model, str):
@@ -53,7 +53,7 @@ def _model_options(parsed: Space, problems: list[Problem]) -> dict[str, set[str]
 
 
 def _no_effect(parameter: space.Parameter, parsed: Space, options: dict[str, set[str]]) -> Problem | None:
-    """A searched key that some trials would ignore: the search would take noise for its effect.
+    """Refuse a searched key that some trials would ignore, since the search would take noise for its effect.
 
     Rows that somebody wrote out (`Space.joint`) are not searched.
     """
@@ -75,7 +75,7 @@ def _no_effect(parameter: space.Parameter, parsed: Space, options: dict[str, set
 
 
 def cross_problems(sections: dict[str, Section | None], parsed: Space, epochs_given: bool) -> list[Problem]:
-    """What is wrong between sections that are right by themselves."""
+    """Contradictions between sections that are right by themselves."""
     problems: list[Problem] = []
     sampler, budget, scheduler, data = (sections[name] for name in ("sampler", "budget", "scheduler", "data"))
     if isinstance(sampler, SamplerSpec):
@@ -99,7 +99,7 @@ def cross_problems(sections: dict[str, Section | None], parsed: Space, epochs_gi
 
 
 def _data_problems(data: DataSpec) -> list[Problem]:
-    """Options that the data set does not take, or needs and lacks."""
+    """Options that the data set does not take, or that it needs and is not given."""
     given = data.load_options
     taken, needed = _load_options(data.name)
     problems = [
@@ -118,7 +118,7 @@ def _data_problems(data: DataSpec) -> list[Problem]:
 
 
 def _load_options(name: str) -> tuple[list[str], list[str]]:
-    """The keyword arguments of a data set's `load`, and those of them that it needs."""
+    """The keyword arguments of a data set's `load` function, and those of them that have no default."""
     parameters = inspect.signature(named_dataset.loader(name)).parameters.values()
     keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
     return [p.name for p in keywords], [p.name for p in keywords if p.default is p.empty]

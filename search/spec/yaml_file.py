@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,15 @@ import yaml
 
 from search.errors import Problem, UserError
 
-MOST_CHARACTERS, MOST_VALUES, DEEPEST, LONGEST = 1_000_000, 20_000, 20, 1000
-"""Of a file its characters, its keys and values (aliases written out), its levels; of one key or value its length."""
-UNSEEN = ("Cc", "Cs", "Zl", "Zp")
+MAX_CHARACTERS = 1_000_000
+"""Characters of a file."""
+MAX_VALUES = 20_000
+"""Keys and values of a file, those that aliases (`*`) refer to counted each time."""
+MAX_DEPTH = 20
+"""Levels of mappings and lists within each other."""
+MAX_TEXT_LENGTH = 1000
+"""Characters of one key or value."""
+INVISIBLE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode's categories of control characters, halves of characters, and line and paragraph ends."""
 
 
@@ -20,18 +27,25 @@ class Unreadable(ValueError):
     """A text that is not YAML."""
 
     def __init__(self, what: str, line: int | None = None, key: str = ""):
+        """Say what is wrong.
+
+        Args:
+            what: the message.
+            line: where it is, counted from 1.
+            key: the dotted path of the key that it is about.
+        """
         super().__init__(what)
         self.line, self.key = line, key
 
 
 class Refused(Unreadable):
-    """A text that may be YAML, but no spec: too large, too deep, or with characters that nobody sees."""
+    """A text that may be YAML, but no spec: it is too large or too deep, or has invisible characters."""
 
 
 class _Loader(yaml.SafeLoader):
     """PyYAML follows YAML 1.1, which reads 1e-4 as a string and keeps the last of two equal keys."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and keys[key.value] > 1:
@@ -47,10 +61,13 @@ _Loader.add_implicit_resolver(
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """A file's mapping, and the line (from 1) of each of its keys by dotted path.
+    """Read a file.
+
+    Returns:
+        Its mapping, and the line (from 1) of each of its keys by dotted path.
 
     Raises:
-        UserError: missing, unreadable, not YAML, or not a mapping.
+        UserError: the file is missing, cannot be read, is not YAML, or is not a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -73,10 +90,10 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 
 
 def value(text: str) -> Any:
-    """One value of the command line, read as in a file; what is not YAML is the text itself.
+    """Read one value of the command line as if it stood in a file; what is not YAML is the text itself.
 
     Raises:
-        Refused: it is too large, or has characters that nobody sees.
+        Refused: it is too large, or has invisible characters.
     """
     try:
         return _parsed(text)[0]
@@ -93,20 +110,24 @@ def check_text(text: str) -> None:
     Raises:
         Refused: it is too long, or has a control character or half a character in it.
     """
-    if len(text) > LONGEST:
-        raise Refused(f"has {len(text):,} characters, at most {LONGEST:,} are allowed")
-    if odd := next((c for c in text if unicodedata.category(c) in UNSEEN), None):
+    if len(text) > MAX_TEXT_LENGTH:
+        raise Refused(f"has {len(text):,} characters, at most {MAX_TEXT_LENGTH:,} are allowed")
+    if odd := next((c for c in text if unicodedata.category(c) in INVISIBLE), None):
         raise Refused(f"must be one line of visible characters, without {odd!r}")
 
 
 def _parsed(text: str) -> tuple[Any, yaml.Node | None]:
-    """What a text says, and its nodes.
+    """Read a text.
+
+    Returns:
+        What it says, and its nodes, from which lines follow.
 
     Raises:
-        Unreadable: it is not YAML; or Refused.
+        Unreadable: it is not YAML.
+        Refused: it may be YAML, but no spec.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise Refused(f"has {len(text):,} characters, at most {MOST_CHARACTERS:,} are allowed")
+    if len(text) > MAX_CHARACTERS:
+        raise Refused(f"has {len(text):,} characters, at most {MAX_CHARACTERS:,} are allowed")
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -117,32 +138,34 @@ def _parsed(text: str) -> tuple[Any, yaml.Node | None]:
     except Unreadable:
         raise
     except RecursionError:
-        raise Refused(f"is nested more than {DEEPEST} levels deep") from None
+        raise Refused(f"is nested more than {MAX_DEPTH} levels deep") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise Unreadable(f"not valid YAML: the character {chr(error.character)!r} is not allowed", line) from error
-    except Exception as error:  # of a made text PyYAML raises nearly anything, such as the KeyError of `!!bool x`
+    except Exception as error:  # PyYAML can raise nearly anything, such as the KeyError of `!!bool x`
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error) or type(error).__name__
         raise Unreadable(f"not valid YAML: {what}", mark.line + 1 if mark else None) from error
 
 
 def _check_nodes(root: yaml.Node) -> None:
-    """Refuse what would take forever to walk: an alias is counted as often as it is used.
+    """Refuse what would take forever to walk: what an alias refers to is counted as often as it is used.
 
     Raises:
-        Refused: too many values, too deep, or one that cannot be shown.
+        Refused: there are too many values, they are nested too deep, or one cannot be shown.
     """
-    left: list[tuple[yaml.Node, int, str]] = [(root, 0, "")]
+    left: list[tuple[yaml.Node, int, str]] = [(root, 0, "")]  # nodes to visit, each with its depth and key
     seen = 0
     while left:
         node, depth, key = left.pop()
         seen += 1
         line = node.start_mark.line + 1
-        if seen > MOST_VALUES:
-            raise Refused(f"has more than {MOST_VALUES:,} keys and values, those of aliases (*) counted each time")
-        if depth > DEEPEST:
-            text = f"is nested more than {DEEPEST} levels deep; does an alias (*) refer to something that contains it?"
+        if seen > MAX_VALUES:
+            raise Refused(f"has more than {MAX_VALUES:,} keys and values, those of aliases (*) counted each time")
+        if depth > MAX_DEPTH:
+            text = (
+                f"is nested more than {MAX_DEPTH} levels deep; does an alias (*) refer to something that contains it?"
+            )
             raise Refused(text, line)
         if isinstance(node, yaml.ScalarNode):
             try:
@@ -157,27 +180,31 @@ def _check_nodes(root: yaml.Node) -> None:
 
 
 def _lines(node: yaml.Node | None, prefix: str) -> dict[str, int]:
+    """The line of each key in a mapping and below, by dotted path."""
     lines: dict[str, int] = {}
     if isinstance(node, yaml.MappingNode):
         for key, child in node.value:
             path = f"{prefix}{key.value}"
-            for name in (str(key.value), *str(key.value).split(",")):  # keys that are varied together
+            for name in (str(key.value), *str(key.value).split(",")):  # also of each of several keys varied together
                 lines[f"{prefix}{name.strip()}"] = key.start_mark.line + 1
             lines |= _lines(child, f"{path}.")
     return lines
 
 
 def with_value(text: str, path: tuple[str, str], new: str) -> str:
-    """A file's text with the value of one key replaced, or the key added to its section; comments stay.
+    """Replace the value of one key in a file's text, or add the key to its section; comments stay.
 
     Args:
-        text: of a file that `read` has accepted.
-        path: section and key; the section is a mapping.
+        text: the text of a file that `read` has accepted.
+        path: the section, which is a mapping, and the key.
         new: the value as YAML.
+
+    Returns:
+        The changed text.
     """
     section, key = path
     root = yaml.compose(text, _Loader)
-    assert isinstance(root, yaml.MappingNode)  # noqa: S101 (for the type checker: `read` has seen to it)
+    assert isinstance(root, yaml.MappingNode)  # for the type checker: `read` refuses anything else
     entries = {child.value: node for child, node in root.value}.get(section)
     if not isinstance(entries, yaml.MappingNode) or not entries.value:
         return f"{text.rstrip()}\n{section}:\n  {key}: {new}\n"
@@ -190,7 +217,7 @@ def with_value(text: str, path: tuple[str, str], new: str) -> str:
 
 
 def _end(node: yaml.Node) -> int:
-    """Where a node's text ends: of a block, where its last part does, not where the next key begins."""
+    """Where a node's text ends: a block ends where its last part does, not where the next key begins."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(last, tuple) else last)

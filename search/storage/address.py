@@ -5,13 +5,12 @@ from pathlib import Path
 
 VARIABLE = "SEARCH_STORAGE"
 """Environment variable: where specs without `storage` keep their searches."""
-
-
 SCHEMES = ("s3", "gs", "gcs")
+"""Those of object stores that pyarrow can reach."""
 
 
 def resolve(storage: str | None) -> str | None:
-    """The spec's `storage`, else SEARCH_STORAGE; None for this machine's own disk."""
+    """The spec's `storage`, else SEARCH_STORAGE; None where searches stay on this machine's own disk."""
     return storage or os.environ.get(VARIABLE) or None
 
 
@@ -27,10 +26,10 @@ def problem(storage: str) -> str | None:
 
 
 def is_object_store(storage: str) -> bool:
-    """Whether it is no folder of the file system."""
+    """Whether an address names an object store rather than a folder of the file system."""
     return storage.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
 
 
 def folder(storage: str) -> Path:
-    """The path of one that is a folder."""
+    """The path of a storage that is a folder."""
     return Path(storage.removeprefix("file://"))

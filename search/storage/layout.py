@@ -1,4 +1,4 @@
-"""What a search keeps, and under which name: the files of its folder, and those of its copy in an object store."""
+"""Where a search keeps what: the names of the files of its folder, and of its copy in an object store."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,9 @@ from contract.record import DESCRIPTION_FILE, REPORT_FOLDER, SPEC_FILE
 JOURNAL, STUDY, SPEC, DATA, POSITION = "journal.jsonl", "study.log", SPEC_FILE, "data.json", "tracking.json"
 CHECKPOINTS, ERRORS = "checkpoints", "errors"
 LEASE = "driver.json"
-"""In an object store alone: which driver writes there, and when it last gave a sign of life."""
+"""File in an object store alone: which driver writes there, and when it last gave a sign of life."""
 JOURNAL_PARTS = "journal"
-"""In an object store alone, where nothing can be appended: the folder of the journal's parts."""
+"""Folder in an object store alone: the parts of the journal, since nothing can be appended there."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Layout:
 
     @property
     def position(self) -> Path:
-        """How far the journal was sent to MLflow."""
+        """How far the journal has been sent to MLflow."""
         return self.folder / POSITION
 
     @property

@@ -1,4 +1,4 @@
-"""A search's state in an object store: its journal at most a second behind, so that another machine can go on.
+"""A search's state in an object store: its journal at most a second behind, so that another machine can continue.
 
 Object stores cannot append, so the journal is there in parts, `journal/<offset>.jsonl`; the last is replaced as it
 grows. The study follows from the journal, so it is not copied. `driver.json` says who writes: a lock on this machine's
@@ -12,26 +12,32 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from search.storage.layout import JOURNAL_PARTS, LEASE, Layout, journal_part
 from search.storage.storage import Storage
 
 COPY_INTERVAL_S = 1.0
-"""Between two copies."""
+"""Seconds between two copies."""
 PART_BYTES = 256 * 1024
-"""After which the journal continues in a new part."""
+"""Size of a part, after which the journal continues in a new one."""
 LEASE_INTERVAL_S = 5.0
-"""Between two signs of life of a driver."""
+"""Seconds between two signs of life of a driver."""
 
 
 class Mirror:
     """Copies a folder's journal, in a thread, until it is closed."""
 
     def __init__(self, folder: Path, storage: Storage):
-        """Begin where the storage stands: what is there is the beginning of this journal (see `pull`)."""
-        self.folder, self.storage = folder, storage
+        """Begin where the storage stands: what it has is the beginning of this journal (see `pull`).
+
+        Args:
+            folder: the search's folder on this machine.
+            storage: the search's folder in the object store.
+        """
+        self.storage = storage
         self.error: str | None = None
-        """Why the last attempt failed, None when it did not."""
+        """Why the last attempt to copy failed; None when it succeeded."""
         self._journal = Layout(folder).journal
         parts = sorted(storage.sizes(JOURNAL_PARTS))
         self._part = int(Path(parts[-1]).stem) if parts else 0
@@ -47,18 +53,28 @@ class Mirror:
         return str(self.storage)
 
     def remove_later(self, name: str) -> None:
-        """Remove a file once the journal is there that says why: until then a resumed search would miss it."""
+        """Remove a file from the store once the journal that says why is there.
+
+        Until then, a search that is resumed elsewhere would miss it.
+        """
         with self._lock:
             self._removals.append(name)
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Bytes of each file in a folder that is not about to be removed."""
+        """The size in bytes of each file in a folder, without those that are about to be removed."""
         with self._lock:
             removals = set(self._removals)
         return {name: size for name, size in self.storage.sizes(folder).items() if f"{folder}/{name}" not in removals}
 
     def close(self, patience_s: float = 30.0) -> bool:
-        """Copy what is left, and leave; whether all was copied."""
+        """Copy what is left, and stop copying.
+
+        Args:
+            patience_s: seconds to keep trying.
+
+        Returns:
+            Whether all was copied.
+        """
         deadline = time.monotonic() + patience_s
         self._closing.set()
         self._thread.join()
@@ -66,7 +82,7 @@ class Mirror:
             if time.monotonic() > deadline:
                 return False
             time.sleep(COPY_INTERVAL_S)
-        with contextlib.suppress(OSError):  # it is taken for dead without it too, only later
+        with contextlib.suppress(OSError):  # without it others take this driver for dead as well, only later
             self.storage.remove(LEASE)
         return True
 
@@ -111,7 +127,7 @@ class Mirror:
 
 
 def pull(storage: Storage, folder: Path) -> None:
-    """Bring a folder up to the storage: another machine may have gone on with the search.
+    """Bring a folder up to date with the storage: another machine may have continued the search.
 
     A journal here that goes beyond the storage's is kept, for it lacks nothing; any other is replaced.
 
@@ -130,7 +146,11 @@ def pull(storage: Storage, folder: Path) -> None:
 
 
 def other_driver(storage: Storage) -> str | None:
-    """Who else writes to the search at this moment, if anybody: one that gave signs of life while we waited."""
+    """The driver that writes to the search at this moment: one that gave a sign of life while this function waited.
+
+    Returns:
+        Its process and host, in words; None if there is none on another machine.
+    """
     before = _lease(storage)
     if before is None or before["host"] == socket.gethostname():
         return None  # on this machine the journal's lock says who has it
@@ -144,11 +164,12 @@ def other_driver(storage: Storage) -> str | None:
     return None
 
 
-def _lease(storage: Storage) -> dict | None:
+def _lease(storage: Storage) -> dict[str, Any] | None:
     try:
-        return json.loads(storage.read(LEASE))
+        lease: dict[str, Any] = json.loads(storage.read(LEASE))
     except FileNotFoundError:
         return None
+    return lease
 
 
 def _driver() -> dict[str, object]:

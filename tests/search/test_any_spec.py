@@ -4,6 +4,7 @@ import datetime
 import math
 import tempfile
 from copy import deepcopy
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from hypothesis import strategies as st
 from search.errors import UserError
 from search.run import main
 from search.spec.loader import KEYS, load
+from search.storage.layout import Layout
 from search.study.study import StudySearcher
 from trainables.config import FIELDS, TrainConfig
 from trainables.datasets import cifar10
 
 PROJECT = Path(__file__).parents[2]
-LONGEST_LINE = 4000
+MAX_LINE_LENGTH = 4000
 """Characters of a message, whatever it quotes."""
 SAMPLES = 5
 
@@ -81,7 +83,7 @@ def is_told(lines: list[str], beginning: str) -> None:
     assert lines
     for line in lines:
         assert line.startswith(beginning), line
-        assert len(line) < LONGEST_LINE
+        assert len(line) < MAX_LINE_LENGTH
         assert line.isprintable(), line
 
 
@@ -98,7 +100,7 @@ def survives(text: str | bytes, overrides: tuple[str, ...] = ()) -> bool:
         assert spec.trials >= 1
         assert len(spec.hash) == 12
         assert spec.space.grid
-        searcher = StudySearcher(spec, Path(folder) / "study.log")
+        searcher = StudySearcher(spec, Layout(Path(folder)).study)
         for _ in range(min(SAMPLES, spec.trials)):
             asked = searcher.ask()
             assert asked is not None
@@ -133,6 +135,24 @@ def paths(value: Any, here: tuple = ()) -> list[tuple]:
     return [path for key, child in items for path in [(*here, key), *paths(child, (*here, key))]]
 
 
+def at(value: Any, path: tuple) -> Any:
+    """What stands at a place of a document."""
+    return reduce(lambda found, key: found[key], path, value)
+
+
+def other_value(draw: st.DrawFn, what: str, marks: dict[str, str]) -> Any:
+    """A value to put in the place of another; of a raw text a mark, which it is to replace in the dumped document."""
+    if what == "odd":
+        return draw(st.sampled_from(ODD))
+    if what == "swap":
+        return at(BASE, draw(st.sampled_from(paths(BASE))))
+    if what == "raw":
+        mark = f"mark{len(marks)}"
+        marks[mark] = draw(st.sampled_from(RAW) | yaml_text)
+        return mark
+    return draw(documents)
+
+
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
     """A right spec with some of its keys dropped, renamed, or given other values; or another text in their place."""
@@ -142,30 +162,16 @@ def mutated(draw: st.DrawFn) -> str:
         here = draw(st.sampled_from(paths(content) or [()]))
         if not here:
             break
-        parent: Any = content
-        for key in here[:-1]:
-            parent = parent[key]
+        parent = at(content, here[:-1])
         what = draw(st.sampled_from(["drop", "rename", "replace", "replace", "odd", "odd", "add", "raw", "swap"]))
         if what == "drop":
             del parent[here[-1]]
         elif what == "rename" and isinstance(parent, dict):
             parent[draw(names)] = parent.pop(here[-1])
-        elif what == "odd":
-            parent[here[-1]] = deepcopy(draw(st.sampled_from(ODD)))
         elif what == "add" and isinstance(parent, dict):
             parent[draw(names)] = deepcopy(draw(documents))
-        elif what == "swap":
-            other = draw(st.sampled_from(paths(BASE)))
-            found: Any = BASE
-            for key in other:
-                found = found[key]
-            parent[here[-1]] = deepcopy(found)
-        elif what == "raw":
-            mark = f"mark{len(marks)}"
-            marks[mark] = draw(st.sampled_from(RAW) | yaml_text)
-            parent[here[-1]] = mark
         else:
-            parent[here[-1]] = deepcopy(draw(documents))
+            parent[here[-1]] = deepcopy(other_value(draw, what, marks))
     text = dumped(content)
     for mark, raw in marks.items():
         text = text.replace(mark, raw)
@@ -203,7 +209,7 @@ def plausible(draw: st.DrawFn) -> str:
             other = draw(st.sampled_from(sorted(space)))
             if isinstance(space[other], dict) and other != key:
                 space[key]["when"] = {
-                    other: draw(st.sampled_from([v for k, v in space[other].items() if k != "when"][0]))
+                    other: draw(st.sampled_from(next(v for k, v in space[other].items() if k != "when")))
                 }
     if draw(st.booleans()):
         space = {"lr, momentum": {"grid": draw(st.lists(st.tuples(reals, reals).map(list), max_size=20))}, **space}

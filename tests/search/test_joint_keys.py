@@ -72,8 +72,8 @@ def test_the_longest_row_must_fit_the_scheduler():
     ("space", "key", "text"),
     [
         ({"lr, epochs": {"grid": [[1e-2, 4], [1e-3]]}}, "space.lr, epochs", "row 2 has 1 values for 2 keys: [0.001]"),
-        ({"lr, epochs": {"grid": []}}, "space.lr, epochs", "a list a row"),
-        ({"lr, epochs": {"grid": [1, 2]}}, "space.lr, epochs", "a list a row"),
+        ({"lr, epochs": {"grid": []}}, "space.lr, epochs", "a list for each row"),
+        ({"lr, epochs": {"grid": [1, 2]}}, "space.lr, epochs", "a list for each row"),
         ({"lr, epochs": {"choice": [[1, 2]]}}, "space.lr, epochs", "need {grid:"),
         ({"lr, epochs": [[1, 2]]}, "space.lr, epochs", "need {grid:"),
         ({"lr, epochs": {"grid": [[1e-2, 4]], "when": {"model": "lenet"}}}, "space.lr, epochs", "need {grid:"),

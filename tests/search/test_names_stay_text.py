@@ -14,6 +14,7 @@ from search.errors import Problem, UserError, one_line
 from search.journal.run_folder import _earlier
 from search.run import main
 from search.spec.loader import load
+from search.storage.layout import Layout
 from trainables.cache import cache_dir
 from trainables.datasets import image_folder
 from trainables.errors import ModelError
@@ -85,7 +86,7 @@ def test_a_registered_name_that_mlflow_would_refuse_at_the_end_is_refused_at_the
     if name in ("con", "-rf", "[red]", "\N{GRINNING FACE}"):
         assert load(path).tracking.register_as == name
     else:
-        with pytest.raises(UserError, match="tracking.register"):
+        with pytest.raises(UserError, match=r"tracking\.register"):
             load(path)
 
 
@@ -146,7 +147,7 @@ def test_values_are_no_markup_on_the_terminal(tmp_path):
 
 def test_commands_that_are_shown_can_be_pasted(tmp_path):
     place = tmp_path / "a b; touch [red] $(x)'"
-    folder = SimpleNamespace(id="20260101-000000-aaaa", study=place / "study.log")
+    folder = SimpleNamespace(id="20260101-000000-aaaa", files=Layout(place))
     options = SimpleNamespace(
         spec=Path("-x y.yaml"), set=["space.lr=$(touch x)"], results=place, address=None, data_dir=Path("d e"),
         in_process=False, report=True, allow_code=False,

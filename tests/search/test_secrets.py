@@ -13,8 +13,8 @@ from analysis import report
 from contract.redaction import redact
 from search import run
 from search.cli.finish import resume_command
+from search.preflight import tracking
 from search.preflight.tracking import TrackingUnreachable
-from search.tracking import server
 
 PASSWORD = "swordfish-9"  # noqa: S105 (made)
 SECRETS = {
@@ -58,7 +58,7 @@ def test_the_command_to_go_on_is_shown_without_the_password():
     command = resume_command(options, "20261123-1")
     assert command.endswith("'tracking.uri=http://lena:***@host' --resume 20261123-1")
     with pytest.raises(TrackingUnreachable, match=r"without the password: write it in place of \*\*\*"):
-        server.check("http://lena:***@host")
+        tracking.check("http://lena:***@host")
 
 
 @pytest.fixture
@@ -71,10 +71,10 @@ def guarded(tracking_server: str):
 def test_the_right_password_opens_the_door_from_the_address_and_from_the_environment(
     guarded: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ):
-    server.check(f"http://lena:{PASSWORD}@{guarded.address}")
+    tracking.check(f"http://lena:{PASSWORD}@{guarded.address}")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "lena")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
-    server.check(guarded.uri)
+    tracking.check(guarded.uri)
 
 
 @pytest.mark.parametrize("who", ["", "lena:herring@", "lena:%73wordfish-8@"])
@@ -82,14 +82,14 @@ def test_a_wrong_password_is_refused_before_the_search_and_not_repeated(guarded:
     with pytest.raises(
         TrackingUnreachable, match="refuses the user name and password, or the token: give them"
     ) as info:
-        server.check(f"http://{who}{guarded.address}")
+        tracking.check(f"http://{who}{guarded.address}")
     assert "herring" not in str(info.value)
 
 
 @pytest.mark.parametrize("address", ["http://lena:trout/8@host", "http://lena:trout#8@host:port"])
 def test_an_address_that_cannot_be_read_says_what_to_do_and_keeps_the_password(address: str):
     with pytest.raises(TrackingUnreachable, match="in a password write %40 for @") as info:
-        server.check(address)
+        tracking.check(address)
     assert "trout" not in str(info.value)
 
 
@@ -161,10 +161,10 @@ def test_mlflows_own_basic_auth_lets_in_who_knows_the_password(tmp_path: Path, m
     server.start()
     try:
         host = server.uri.removeprefix("http://")
-        server.check(f"http://admin:{PASSWORD}-{PASSWORD}@{host}")
+        tracking.check(f"http://admin:{PASSWORD}-{PASSWORD}@{host}")
         for who in ("", "admin:wrong@"):
             with pytest.raises(TrackingUnreachable, match="refuses the user name"):
-                server.check(f"http://{who}{host}")
+                tracking.check(f"http://{who}{host}")
     finally:
         server.stop()
 

@@ -7,10 +7,9 @@ import pytest
 import trainables.datasets
 import trainables.models
 from search.errors import UserError
-from search.spec import yaml_file
+from search.spec import sampler_rules, yaml_file
 from search.spec.loader import load
 from search.spec.spec import Spec
-from search.study import samplers
 from trainables import module_folder
 
 RIGHT = """\
@@ -31,7 +30,7 @@ confirm: {top: 2, seeds: 2}
 """
 DATA_SETS = ", ".join(module_folder.names(trainables.datasets))
 MODELS = ", ".join(module_folder.names(trainables.models))
-SAMPLERS = ", ".join(samplers.NAMES)
+SAMPLERS = ", ".join(sampler_rules.NAMES)
 
 
 @pytest.fixture
@@ -114,7 +113,7 @@ def test_a_file_that_is_no_spec_is_refused_where_it_goes_wrong(tmp_path, content
 
 def test_a_file_that_is_not_there_is_named_with_where_the_others_are(tmp_path):
     path = tmp_path / "lenett.yaml"
-    with pytest.raises(UserError, match="no such file.*spaces/") as caught:
+    with pytest.raises(UserError, match=r"no such file.*spaces/") as caught:
         load(path)
     assert str(path) in str(caught.value)
 
@@ -305,7 +304,15 @@ MISTAKES = [
     ),
     ({8: "  augment: {choice: [none, flop]}"}, "8: space.augment", "crop, flip; '+'; not 'flop'"),
     ({8: "  epochs: {choice: [3, 27]}"}, "8: space.epochs", "27; scheduler.max_epochs 9; raise"),
-    ({9: "objective: {metric: val_los}"}, "9: objective.metric", "'val_accuracy', 'val_loss'; not 'val_los'"),
+    (
+        {9: "objective: {metric: val_los}"},
+        "9: objective",
+        "'val_los'; did you mean 'val_loss'?; there is: train_loss, train_accuracy, val_loss, val_accuracy; add mode",
+    ),
+    ({9: "objective: {metric: f1}"}, "9: objective", "no metric 'f1' is known; add mode: max or mode: min"),
+    ({9: "objective: {metric: f1, mode: maximum}"}, "9: objective.mode", "'max' or 'min', not 'maximum'"),
+    ({9: "objective: {metric: top5_accuracy, mode: min}"}, "9: objective", "top5_accuracy; larger; set mode: max"),
+    ({9: "objective: {metric: 1, mode: min}"}, "9: objective.metric", "a string, not 1"),
     ({9: "objective: {metric: val_accuracy, mode: min}"}, "9: objective", "val_accuracy; larger; set mode: max"),
     ({9: "objective: {metric: val_loss, mode: max}"}, "9: objective", "val_loss; smaller; set mode: min"),
     ({9: "objective: val_loss"}, "9: objective", "must be a mapping; metric, mode; not 'val_loss'"),
@@ -412,6 +419,7 @@ def test_a_number_too_large_for_a_range_is_refused(spec_file):
         {8: "  epochs: {choice: [3, 9]}"},
         {9: ""},
         {9: "objective: {metric: val_loss}"},
+        {9: "objective: {metric: f1, mode: max}"},
         {10: "", 11: "", 13: ""},
         {11: "scheduler: {name: none, max_epochs: 2, grace_period: 3}"},
         {12: "budget: {trials: 6, hours: 0.5, concurrent: 2}"},
@@ -421,6 +429,17 @@ def test_a_number_too_large_for_a_range_is_refused(spec_file):
 )
 def test_what_is_right_is_taken(spec_file, changes):
     assert load(spec_file(changes)).name == "made"
+
+
+@pytest.mark.parametrize(
+    ("objective", "maximize"),
+    [
+        ("{metric: f1, mode: max}", True), ("{metric: perplexity, mode: min}", False),
+        ("{metric: my_loss, mode: min}", False), ("{metric: val_loss}", False), ("{metric: train_accuracy}", True),
+    ],
+)  # fmt: skip
+def test_any_metric_is_an_objective_where_its_direction_is_known(spec_file, objective, maximize):
+    assert load(spec_file({9: f"objective: {objective}"})).objective.maximize is maximize
 
 
 def test_an_option_that_only_one_of_the_models_takes_needs_a_condition(spec_file, tmp_path, monkeypatch):

@@ -12,8 +12,11 @@ import pytest
 import torch
 from moto.server import ThreadedMotoServer
 
+from contract.events import TrialEnded, TrialStarted
+from contract.outcomes import Outcome
 from search.journal.journal import Journal, read
-from search.journal.retention import ObjectStore
+from search.journal.retention import StoredFiles
+from search.storage import address as addresses
 from search.storage import mirror, storage
 from search.storage.mirror import LEASE, Mirror, other_driver, pull
 from search.storage.storage import Storage
@@ -53,8 +56,8 @@ def place(address: str, request: pytest.FixtureRequest) -> Storage:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror, "EVERY", 0.02)
-    monkeypatch.setattr(mirror, "LEASE_EVERY", 0.1)
+    monkeypatch.setattr(mirror, "COPY_INTERVAL_S", 0.02)
+    monkeypatch.setattr(mirror, "LEASE_INTERVAL_S", 0.1)
 
 
 def test_files_are_written_read_listed_and_removed(place: Storage, tmp_path: Path):
@@ -93,7 +96,7 @@ def test_a_file_that_could_not_be_written_is_not_there(tmp_path: Path):
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_told(address, told):
-    said = storage.problem(address)
+    said = addresses.problem(address)
     assert said is None if told is None else said.startswith(told)
 
 
@@ -116,7 +119,7 @@ def test_the_address_is_shown_without_its_question(store: str):
 def make(folder: Path, trials: int, first: int = 0) -> Journal:
     journal = Journal(folder / "journal.jsonl")
     for n in range(first, first + trials):
-        journal.append("trial", id=f"t{n}", number=n, phase="search", params={"lr": 0.1})
+        journal.append(TrialStarted(id=f"t{n}", number=n, phase="search", params={"lr": 0.1}))
     return journal
 
 
@@ -125,12 +128,11 @@ def stored(place: Storage) -> bytes:
 
 
 def test_the_journal_arrives_in_parts_and_is_pulled_whole(place: Storage, tmp_path: Path, quick, monkeypatch):
-    monkeypatch.setattr(mirror, "PART", 1000)
+    monkeypatch.setattr(mirror, "PART_BYTES", 1000)
     journal = make(tmp_path / "here", 3)
     copy = Mirror(tmp_path / "here", place)
     for n in range(3, 60):
-        make_more = {"id": f"t{n}", "number": n, "phase": "search", "params": {"lr": 0.1}}
-        journal.append("trial", **make_more)
+        journal.append(TrialStarted(id=f"t{n}", number=n, phase="search", params={"lr": 0.1}))
         time.sleep(0.002)
     assert copy.close()
     assert stored(place) == journal.path.read_bytes()
@@ -148,7 +150,7 @@ def test_a_resumed_search_goes_on_in_the_last_part(place: Storage, tmp_path: Pat
     make(tmp_path / "b", 2, first=3).close()
     assert Mirror(tmp_path / "b", place).close()
     pull(place, tmp_path / "c")
-    events = [event["id"] for event, _ in read(tmp_path / "c" / "journal.jsonl")]
+    events = [event.id for event, _ in read(tmp_path / "c" / "journal.jsonl")]
     assert events == ["t0", "t1", "t2", "t3", "t4"]
 
 
@@ -180,7 +182,7 @@ def test_a_checkpoint_goes_only_after_the_journal_says_why(place: Storage, tmp_p
     journal = make(tmp_path / "here", 1)
     place.write("checkpoints/t0.pt", b"state")
     copy = Mirror(tmp_path / "here", place)
-    files = ObjectStore(copy)
+    files = StoredFiles(copy)
     reached = threading.Event()
     write = Storage.write
 
@@ -190,7 +192,7 @@ def test_a_checkpoint_goes_only_after_the_journal_says_why(place: Storage, tmp_p
         write(self, name, content)
 
     monkeypatch.setattr(Storage, "write", failing)
-    journal.append("end", id="t0", outcome="stopped", reason="", epoch=0)
+    journal.append(TrialEnded(id="t0", outcome=Outcome.STOPPED, reason="", epoch=0))
     assert files.bytes() == 5
     files.remove("t0")
     assert files.bytes() == 0
@@ -213,7 +215,7 @@ def test_a_store_that_stays_away_is_given_up(place: Storage, tmp_path: Path, qui
 
     monkeypatch.setattr(Storage, "write", failing)
     copy._journal.write_bytes(copy._journal.read_bytes() * 2)
-    assert not copy.close(patience=0.2)
+    assert not copy.close(patience_s=0.2)
 
 
 def test_a_second_driver_is_noticed_by_the_signs_of_life_of_the_first(
@@ -227,7 +229,7 @@ def test_a_second_driver_is_noticed_by_the_signs_of_life_of_the_first(
     assert other_driver(place) is None, "on one machine the journal's lock knows"
     monkeypatch.setattr("socket.gethostname", lambda: "second")
     monkeypatch.setattr(mirror, "_driver", lambda: {"host": "first", "pid": 7})
-    monkeypatch.setattr(mirror, "LEASE_EVERY", 0.5)
+    monkeypatch.setattr(mirror, "LEASE_INTERVAL_S", 0.5)
     assert other_driver(place) == "process 7 on first"
     first._closing.set()
     first._thread.join()

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import write_picture_folders
+from made_data import digits_mat_content, write_digits_mat
 
 from search.journal.journal import Journal
 from search.preflight import dataset
@@ -17,9 +17,6 @@ from search.spec.loader import load
 from search.trial.data_source import DataSource
 from trainables.datasets import cifar10
 from trainables.image_data import DataError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "trainables"))
-from made_data import digits_mat_content, write_digits_mat  # noqa: E402 (beside the tests of the data sets)
 
 torch.set_num_threads(1)
 SPEC = """\
