@@ -16,7 +16,7 @@ DESCRIPTION = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Test, draw, suggest; 0 when there is a suggestion, 1 when not, 2 for a user's mistake."""
-    parser = argparse.ArgumentParser(prog="python -m search.lr_range", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="python -m search.lr_range")
     add_arguments(parser)
     return run(parser.parse_args(arguments))
 

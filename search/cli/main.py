@@ -6,9 +6,6 @@ from collections.abc import Collection
 from importlib import import_module
 from typing import NamedTuple
 
-from contract import installation
-from search.tracking import provenance
-
 
 class Command(NamedTuple):
     """A command: the module that has its `add_arguments(parser)` and `run(arguments) -> int`, and what it does."""
@@ -63,6 +60,9 @@ def build_parser(whole: Collection[str]) -> argparse.ArgumentParser:
 
 class _ShowVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from contract import installation
+        from search.tracking import provenance
+
         commit = provenance.commit()
         print(f"hpsearch {installation.version()}" + (f" (commit {commit[:12]})" if commit else ""))
         parser.exit()
