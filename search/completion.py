@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the script for a shell; the exit code."""
-    from search.cli.main import COMMANDS, build_parser
+    from search.main import COMMANDS, build_parser
 
     parser = build_parser(COMMANDS)
     _complete_paths(parser)

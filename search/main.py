@@ -21,7 +21,7 @@ COMMANDS = {
     "compare": Command("analysis.compare", "compare searches and single runs"),
     "lr-range": Command("search.lr_range", "find the range of learning rates that is worth searching"),
     "train": Command("trainables.train", "train one network once, without a search"),
-    "completion": Command("search.cli.completion", "print what a shell needs to complete commands and options"),
+    "completion": Command("search.completion", "print what a shell needs to complete commands and options"),
 }
 EPILOG = "To begin with: hpsearch init quickstart, then hpsearch run quickstart.yaml"
 
