@@ -16,8 +16,8 @@ For all shells that are opened from now on:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and its arguments."""
-    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    """Describe the arguments of the command."""
+    parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("shell", choices=SHELLS)
 

@@ -16,14 +16,13 @@ DESCRIPTION = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Test, draw, suggest; 0 when there is a suggestion, 1 when not, 2 for a user's mistake."""
-    parser = argparse.ArgumentParser(prog="python -m search.lr_range")
+    parser = argparse.ArgumentParser(prog="python -m search.lr_range", description=DESCRIPTION)
     add_arguments(parser)
     return run(parser.parse_args(arguments))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and its arguments."""
-    parser.description = DESCRIPTION
+    """Describe the arguments of the command."""
     add_spec_arguments(parser, "spaces/resnet9.yaml")
     parser.add_argument("--low", type=float, default=1e-6, help="first learning rate (default: 1e-6)")
     parser.add_argument("--high", type=float, default=10.0, help="last learning rate (default: 10)")

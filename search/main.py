@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """A command: the module that has its `add_arguments(parser)` and `run(arguments) -> int`, and what it does."""
+    """A command: the module that has its DESCRIPTION, `add_arguments(parser)` and `run(arguments) -> int`."""
 
     module: str
     help: str
+    """What it does, in the list of all commands."""
 
 
 COMMANDS = {
@@ -51,10 +52,11 @@ def build_parser(whole: Collection[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version, and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, command in COMMANDS.items():
-        description = f"{command.help[0].upper()}{command.help[1:]}."
-        subparser = subparsers.add_parser(name, help=command.help, description=description, allow_abbrev=False)
+        subparser = subparsers.add_parser(name, help=command.help, allow_abbrev=False)
         if name in whole:
-            import_module(command.module).add_arguments(subparser)
+            module = import_module(command.module)
+            subparser.description = module.DESCRIPTION
+            module.add_arguments(subparser)
     return parser
 
 

@@ -13,14 +13,13 @@ DESCRIPTION = "Search hyperparameters as a spec says, and log every trial to MLf
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a search; 0 when it is done, 1 when no trial has a result, 2 for a user's mistake, 130 when interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m search.run", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="python -m search.run", allow_abbrev=False, description=DESCRIPTION)
     add_arguments(parser)
     return run(parser.parse_args(arguments))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and its arguments."""
-    parser.description = DESCRIPTION
+    """Describe the arguments of the command."""
     add_spec_arguments(parser, "spaces/lenet.yaml")
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would run, check data, models and tracking, train nothing"

@@ -16,8 +16,7 @@ DESCRIPTION = "Copy a spec that comes with the project into this folder, to run 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and its arguments."""
-    parser.description = DESCRIPTION
+    """Describe the arguments of the command."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="such as quickstart; without one they are listed")
 
 
