@@ -7,21 +7,15 @@ from pathlib import Path
 from rich.console import Console
 
 from search.cli.arguments import add_spec_arguments, reported
-from search.cli.context import Options
+
+DESCRIPTION = "Search hyperparameters as a spec says, and log every trial to MLflow."
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a search; 0 when it is done, 1 when no trial has a result, 2 for a user's mistake, 130 when interrupted."""
-    parser = argparse.ArgumentParser(
-        prog="python -m search.run",
-        allow_abbrev=False,
-        description=DESCRIPTION,
-    )
+    parser = argparse.ArgumentParser(prog="python -m search.run", allow_abbrev=False, description=DESCRIPTION)
     add_arguments(parser)
     return run(parser.parse_args(arguments))
-
-
-DESCRIPTION = "Search hyperparameters as a spec says, and log every trial to MLflow."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what parsed arguments say; the exit code."""
 
     def command(console: Console) -> int:
-        from search.launch import launch  # here, so that --help is instant
+        # Here, so that --help is instant.
+        from search.cli.context import Options
+        from search.launch import launch
 
         return launch(Options.from_arguments(arguments), console)
 

@@ -4,7 +4,6 @@ import logging
 import os
 import secrets
 import socket
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,6 +19,7 @@ import ray  # noqa: E402
 from ray.util.placement_group import placement_group_table  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
+from contract import installation  # noqa: E402
 from contract.formatting import first_line  # noqa: E402
 from search.orchestration.slots import Node  # noqa: E402
 from search.spec.spec import Spec  # noqa: E402
@@ -29,8 +29,8 @@ from trainables import own_code  # noqa: E402
 
 OBJECT_STORE_BYTES = 100 * 1024**2
 """Nothing large goes through Ray's object store: images are memory-mapped, states are files."""
-PACKAGES = Path(__file__).parents[2]
-"""The folder of this project's packages: a checkout, or where they are installed."""
+PACKAGES = ("contract", "search", "trainables")
+"""The packages that a trial imports."""
 MAX_NODES = 1000
 """That an autoscaler without a limit is taken to add."""
 RAYLET_TIMEOUT_S = 1.0
@@ -57,9 +57,9 @@ def connect(address: str | None) -> None:
 
 def _code() -> dict[str, Any]:
     """The project's code, for the workers of a cluster: the checkout, or the packages where they are installed."""
-    if (PACKAGES / "pyproject.toml").exists():
-        return {"working_dir": str(PACKAGES)}
-    return {"py_modules": [str(PACKAGES / name) for name in ("contract", "search", "trainables")]}
+    if checkout := installation.checkout():
+        return {"working_dir": str(checkout)}
+    return {"py_modules": [str(installation.FOLDER / name) for name in PACKAGES]}
 
 
 def _room_to_preload() -> bool:

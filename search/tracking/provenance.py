@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from contract import record
+from contract.installation import DISTRIBUTION, checkout, version
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
@@ -14,24 +15,35 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 def describe() -> dict[str, str]:
     """Tags of a run: git commit and whether it was changed, host, user, versions. MLflow's UI knows some by name."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
+    found = commit()
     return {
-        record.COMMIT: git("rev-parse", "HEAD") or "none",
-        record.DIRTY: record.boolean(bool(git("status", "--porcelain"))),
+        record.COMMIT: found or "none",
+        record.DIRTY: record.boolean(bool(found and _git("status", "--porcelain"))),
         record.HOST: platform.node(),
         record.USER: _user(),
-        record.VERSIONS: ", ".join([f"python {platform.python_version()}", *versions]),
+        record.VERSIONS: ", ".join([f"{DISTRIBUTION} {version()}", f"python {platform.python_version()}", *versions]),
     }
 
 
-def git(*arguments: str) -> str:
-    """What git says of the project's checkout; empty outside of one."""
+def commit() -> str:
+    """The git commit of the project's checkout; empty where there is none.
+
+    The project may be installed, or lie, inside of somebody else's repository: its commit says nothing of this code.
+    """
+    top, _, found = _git("rev-parse", "--show-toplevel", "HEAD").partition("\n")
+    return found if top and Path(top).resolve() == checkout() else ""
+
+
+def _git(*arguments: str) -> str:
+    """What git says in the project's checkout; empty where that is none, or git has no answer."""
+    folder = checkout()
+    if folder is None:
+        return ""
     try:
-        project = Path(__file__).parent.parent
-        return subprocess.run(
-            ["git", *arguments], cwd=project, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
+    return done.stdout.strip()
 
 
 def _user() -> str:
