@@ -47,7 +47,7 @@ def histories(client: MlflowClient, run_ids: Sequence[str], metric: str) -> Iter
     Raises:
         MlflowException: the server refuses to answer.
     """
-    store: Any = client._tracking_client.store  # noqa: SLF001 (this module is for that)
+    store: Any = client._tracking_client.store
     if not hasattr(store, "get_metric_history_bulk"):
         yield from _from_server(store, run_ids, metric)
         return

@@ -67,9 +67,7 @@ def _reduced(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
         return any(step == end or reaches(step, end) for step in after.get(start, ()))
 
     return {
-        (one, other)
-        for one, other in arrows
-        if not any(step != other and reaches(step, other) for step in after[one])
+        (one, other) for one, other in arrows if not any(step != other and reaches(step, other) for step in after[one])
     }
 
 

@@ -52,7 +52,8 @@ def test_every_term_of_the_glossary_is_a_sentence_of_its_own():
 
 
 def test_the_glossary_names_what_is_in_the_code():
-    code = "\n".join(p.read_text() for folder in ("contract", "search", "trainables") for p in (PROJECT / folder).rglob("*.py"))
+    files = [path for folder in ("contract", "search", "trainables") for path in (PROJECT / folder).rglob("*.py")]
+    code = "\n".join(path.read_text() for path in files)
     named = set(re.findall(r"`([A-Za-z_]+)`", GLOSSARY))
     assert len(named) > 15
     assert not [name for name in named if not re.search(rf"\b{name}\b", code)]

@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from contract.formatting import nearest
+from search import example_specs
 from search.cli.arguments import reported
 from search.errors import Problem, UserError
-from search.spec import examples
 
 DESCRIPTION = "Copy a spec that comes with the project into this folder, to run it or to change it; list them all."
 
@@ -31,7 +31,7 @@ def _copy(name: str, console: Console) -> int:
     Raises:
         UserError: there is no such example, or a file is in its place.
     """
-    found = examples.paths()
+    found = example_specs.paths()
     name = name.removesuffix(".yaml")
     if name not in found:
         text = f"there is no example {name!r}{nearest(name, found)}; there is: {', '.join(found)}"
@@ -50,8 +50,8 @@ def _copy(name: str, console: Console) -> int:
 
 def _list(console: Console) -> int:
     table = Table(box=None, show_header=False, pad_edge=False)
-    for name, path in examples.paths().items():
-        table.add_row(f"[bold]{escape(name)}[/]", escape(examples.summary(path)))
+    for name, path in example_specs.paths().items():
+        table.add_row(f"[bold]{escape(name)}[/]", escape(example_specs.summary(path)))
     console.print(table)
-    console.print(f"\nTo copy one into this folder: [bold]hpsearch init {examples.FIRST}[/]")
+    console.print(f"\nTo copy one into this folder: [bold]hpsearch init {example_specs.FIRST}[/]")
     return 0

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from search import example_specs
 from search.errors import Problem, UserError
-from search.spec import examples
 
 MAX_CHARACTERS = 1_000_000
 """Characters of a file."""
@@ -73,7 +73,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError([Problem("", f"no such file; {examples.hint_all()}")], path) from None
+        raise UserError([Problem("", f"no such file; {example_specs.hint_all()}")], path) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError([Problem("", f"cannot be read: {error}")], path) from error
     try:
@@ -82,7 +82,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         place = f"{path}:{error.line}" if error.line else path
         raise UserError([Problem(error.key, str(error))], place) from error
     if not isinstance(content, dict):
-        problem = Problem("", f"must be a mapping of keys such as name, data and space; {examples.hint_first()}")
+        problem = Problem("", f"must be a mapping of keys such as name, data and space; {example_specs.hint_first()}")
         raise UserError([problem], path)
     return content, _lines(node, "")
 

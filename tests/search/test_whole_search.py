@@ -300,7 +300,7 @@ def test_optuna_dashboard_opens_the_study(pictures, tmp_path: Path):
         while True:
             assert process.poll() is None, process.stdout.read()
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=5) as answer:  # noqa: S310
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=5) as answer:
                     studies = json.load(answer)["study_summaries"]
                 break
             except OSError:

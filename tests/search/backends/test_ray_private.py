@@ -1,4 +1,4 @@
-"""What is private in Ray and touched all the same: a new version that changes one of them fails here, and says what for."""
+"""What is private in Ray and touched all the same: a new version that changes it fails here, and says what for."""
 
 import os
 import re

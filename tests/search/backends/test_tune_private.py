@@ -29,7 +29,8 @@ def test_idle_workers_can_be_kept():
         cache.cache_object("share", worker)
     kept = [cache.pop_cached_object("share") for _ in range(3)]
     assert len([worker for worker in kept if worker is not None]) >= 2, breaks("_actor_cache")
-    assert "self._actor_cache = _ObjectCache(" in inspect.getsource(tune_controller.TuneController), breaks("_actor_cache")
+    source = inspect.getsource(tune_controller.TuneController)
+    assert "self._actor_cache = _ObjectCache(" in source, breaks("_actor_cache")
 
 
 def test_a_controllers_cache_is_told_to_keep_all():

@@ -9,7 +9,7 @@ from contract import record
 from search.storage import layout
 from search.storage.layout import Layout
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 HOMES = {PROJECT / "search" / "storage" / "layout.py", PROJECT / "contract" / "record.py"}
 FILES = (
     layout.JOURNAL, layout.STUDY, layout.DATA, layout.POSITION, layout.LEASE, record.SPEC_FILE, record.DESCRIPTION_FILE,

@@ -75,7 +75,7 @@ def test_a_right_spec_says_what_its_file_says(spec_file):
 
 
 @pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[2] / "spaces").glob("*.yaml")), ids=lambda path: path.name
+    "path", sorted((Path(__file__).parents[3] / "spaces").glob("*.yaml")), ids=lambda path: path.name
 )
 def test_the_specs_that_come_with_the_project_are_right(path):
     assert load(path).trials >= 1

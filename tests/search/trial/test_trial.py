@@ -137,7 +137,7 @@ def test_an_evaluation_that_does_not_fit_leaves_training_as_it_is(tmp_path: Path
 
 def test_the_test_set_is_scored_with_fewer_images_at_a_time_too(tmp_path: Path, memory):
     scored = task(tmp_path, params=PARAMS | {"epochs": 1}, score_test=True)
-    (whole,) = steps(TrialRun(task(tmp_path / "whole", **{"params": scored.params, "score_test": True})), 1)
+    (whole,) = steps(TrialRun(task(tmp_path / "whole", params=scored.params, score_test=True)), 1)
     memory.evaluation = 300  # the validation set fits, the test set does not
     (result,) = steps(TrialRun(scored), 1)
     assert result.pop("micro_batch") <= 300

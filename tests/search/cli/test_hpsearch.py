@@ -11,8 +11,8 @@ import pytest
 from conftest import PROJECT
 
 from contract import installation
+from search import example_specs
 from search.main import COMMANDS, build_parser, main
-from search.spec import examples
 
 HEAVY = {"mlflow", "numpy", "optuna", "pandas", "plotly", "pydantic", "ray", "torch", "yaml"}
 
@@ -30,7 +30,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "site-packages" / "search"
     shutil.copytree(PROJECT / "spaces", place / "examples")
     monkeypatch.setattr(installation, "FOLDER", tmp_path / "site-packages")
-    monkeypatch.setattr(examples, "__file__", str(place / "spec" / "examples.py"))
+    monkeypatch.setattr(example_specs, "__file__", str(place / "example_specs.py"))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

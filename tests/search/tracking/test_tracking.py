@@ -201,7 +201,7 @@ def test_an_unusable_address_is_found_out_before_the_search(address: str):
 
 def test_a_server_that_answers_errors_is_found_out_before_the_search():
     class Broken(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 (http.server's name)
+        def do_GET(self) -> None:
             self.send_error(500)
 
         def log_message(self, *args: object) -> None:

@@ -24,7 +24,7 @@ def test_a_cluster_that_cannot_be_had_is_a_message(tmp_path, monkeypatch, capsys
     """Ray raises a bare Exception when its processes do not start in time."""
 
     def fail(address):
-        raise Exception("The current node timed out\nand more")  # noqa: TRY002
+        raise Exception("The current node timed out\nand more")
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mlflow.db").write_bytes(empty_database.read_bytes())
@@ -53,7 +53,7 @@ def test_ray_is_started_again_as_long_as_trials_get_on(monkeypatch, epochs, star
     monkeypatch.setattr(cluster, "has_died", lambda: len(begun) < len(epochs))
     monkeypatch.setattr(cluster, "connect", lambda address: None)
     monkeypatch.setattr(cluster, "disconnect", lambda: None)
-    monkeypatch.setattr(cluster, "nodes", lambda: [])
+    monkeypatch.setattr(cluster, "nodes", list)
     resources = SimpleNamespace(retries=1)
     backend = RayBackend(SimpleNamespace(resources=resources), None, None, "local", list)
     backend.slots = Slots({"lenet": Share(0, 1)}, [], 1)

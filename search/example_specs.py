@@ -12,7 +12,7 @@ def folder() -> Path:
     """The folder of the examples."""
     checkout = installation.checkout()
     # pyproject.toml has the wheel built with a copy of spaces/ in this place.
-    return checkout / "spaces" if checkout else Path(__file__).parents[1] / "examples"
+    return checkout / "spaces" if checkout else Path(__file__).parent / "examples"
 
 
 def paths() -> dict[str, Path]:

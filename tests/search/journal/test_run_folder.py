@@ -104,7 +104,7 @@ def test_a_search_is_resumed_by_its_id(results, spec):
 def test_an_unknown_id_is_answered_with_those_there_are(results, spec):
     search(results, spec(), "made-1")
     search(results, spec(), "made-2")
-    with pytest.raises(UserError, match="--resume: no search 'made-3'.*made-1, made-2"):
+    with pytest.raises(UserError, match=r"--resume: no search 'made-3'.*made-1, made-2"):
         resume(results, spec(), "made-3")
 
 
@@ -113,7 +113,7 @@ def test_an_unknown_id_is_answered_with_those_there_are(results, spec):
 def test_with_nothing_to_resume_one_is_told_to_start_and_nothing_is_made(results, spec, which, other):
     if other:
         search(results, spec("name=other"), "other-1")
-    with pytest.raises(UserError, match="--resume: there is no search in .*made: start one without --resume"):
+    with pytest.raises(UserError, match=r"--resume: there is no search in .*made: start one without --resume"):
         resume(results, spec(), which)
     assert not (results / "made").exists()
 
@@ -185,7 +185,7 @@ def test_an_unchanged_search_is_resumed_more_than_once(results, spec):
 def test_other_images_are_refused_whatever_they_are_called(results, spec):
     search(results, spec(), "made-1")
     with pytest.raises(
-        UserError, match="data: digits has other images than made-1.*restore them, or start a new search"
+        UserError, match=r"data: digits has other images than made-1.*restore them, or start a new search"
     ):
         resume(results, spec(), data=images("b2"))
 
@@ -200,7 +200,7 @@ def test_the_same_images_may_lie_elsewhere(results, spec):
 def test_a_search_that_runs_is_not_taken_up_a_second_time(results, spec):
     search(results, spec(), "made-1")
     running = resume(results, spec())
-    with pytest.raises(UserError, match="--resume: another process is running .*made-1: wait for it, or end it"):
+    with pytest.raises(UserError, match=r"--resume: another process is running .*made-1: wait for it, or end it"):
         resume(results, spec())
     running.journal.close()
     resume(results, spec())
@@ -239,7 +239,7 @@ def test_the_space_may_change_as_long_as_a_trial_is_left(results, spec, override
         resume(results, spec(optimizer, override))
         return
     before = (folder.path / "spec.yaml").read_text()
-    with pytest.raises(UserError, match="space: none of the 1 trials of .* fits the changed space: undo the change"):
+    with pytest.raises(UserError, match=r"space: none of the 1 trials of .* fits the changed space: undo the change"):
         resume(results, spec(optimizer, override))
     assert (folder.path / "spec.yaml").read_text() == before
 
@@ -249,6 +249,6 @@ def test_the_space_may_change_as_long_as_a_trial_is_left(results, spec, override
 def test_a_damaged_file_of_the_search_is_told_and_left_alone(results, spec, name, content):
     folder = search(results, spec(), "made-1")
     (folder / name).write_text(content)
-    with pytest.raises(UserError, match="is damaged .*: restore it from a copy, or start a new search"):
+    with pytest.raises(UserError, match=r"is damaged .*: restore it from a copy, or start a new search"):
         resume(results, spec())
     assert (folder / name).read_text() == content

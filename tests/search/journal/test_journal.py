@@ -27,7 +27,7 @@ from contract.outcomes import Outcome
 from search.journal.journal import AlreadyRunning, Journal, encode, read
 from search.journal.records import TrialRecord, best_first
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 def metrics(accuracy: float) -> dict[str, float]:

@@ -21,7 +21,7 @@ from search.study.study import StudySearcher
 from trainables.config import FIELDS, TrainConfig
 from trainables.datasets import cifar10
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 MAX_LINE_LENGTH = 4000
 """Characters of a message, whatever it quotes."""
 SAMPLES = 5
