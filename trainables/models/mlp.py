@@ -48,13 +48,11 @@ def build(
         ModelError: an option is out of bounds.
     """
     _check(depth, width, taper, activation, initialisation, convolution)
-    channels, height, columns = input_shape
-    layers: list[nn.Module] = []
+    channels, *size = input_shape
+    layers: list[nn.Module] = [nn.Flatten(1)]
     if convolution:
-        layers += [nn.Conv2d(channels, convolution, 5, padding=2, bias=bias), ACTIVATIONS[activation]()]
-        channels = convolution
-    layers.append(nn.Flatten(1))
-    units = channels * height * columns
+        layers = [nn.Conv2d(channels, convolution, 5, padding=2, bias=bias), ACTIVATIONS[activation](), *layers]
+    units = (convolution or channels) * math.prod(size)
     for i in range(depth):
         hidden = max(1, round(width * taper**i))
         layers += [nn.Linear(units, hidden, bias=bias), ACTIVATIONS[activation](), nn.Dropout(dropout)]
