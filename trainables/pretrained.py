@@ -71,7 +71,7 @@ def replace_head(model: nn.Module, num_classes: int) -> str:
     if isinstance(old, nn.Linear):
         new: nn.Module = nn.Linear(old.in_features, num_classes, bias=old.bias is not None)
     else:
-        new = nn.Conv2d(old.in_channels, num_classes, old.kernel_size, bias=old.bias is not None)  # type: ignore[arg-type]
+        new = nn.Conv2d(old.in_channels, num_classes, _pair(old.kernel_size), bias=old.bias is not None)
     _replace_module(model, name, new)
     return name
 
@@ -105,10 +105,9 @@ def set_channels(model: nn.Module, channels: int) -> None:
     """Replace the first convolution by a random one if images have another number of channels than it takes."""
     name, old = _first_convolution(model)
     if old.in_channels != channels:
-        new = nn.Conv2d(
-            channels, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation,  # type: ignore[arg-type]
-            bias=old.bias is not None,
-        )  # fmt: skip
+        padding = old.padding if isinstance(old.padding, str) else _pair(old.padding)
+        geometry = (_pair(old.kernel_size), _pair(old.stride), padding, _pair(old.dilation))
+        new = nn.Conv2d(channels, old.out_channels, *geometry, bias=old.bias is not None)
         _replace_module(model, name, new)
 
 
@@ -157,6 +156,12 @@ class Frozen(nn.Module):
         for head in self.heads:
             self.model.get_submodule(head).train(mode)
         return self
+
+
+def _pair(sizes: tuple[int, ...]) -> tuple[int, int]:
+    """Return a size of a convolution as the two numbers that it is; torch's types say any number."""
+    rows, columns = sizes
+    return rows, columns
 
 
 def _replace_module(model: nn.Module, name: str, new: nn.Module) -> None:

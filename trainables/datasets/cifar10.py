@@ -45,7 +45,10 @@ def load(root: Path) -> ImageData:
             files, read = found
             return cached("cifar10", files, read)
     _download(root)
-    files, read = _find_batches(root)  # type: ignore[misc]
+    found = _find_batches(root)
+    if found is None:
+        raise DataMissing(f"the download of CIFAR-10 left no {BATCHES} in {root}: remove what is there and try again")
+    files, read = found
     return cached("cifar10", files, read)
 
 

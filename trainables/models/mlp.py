@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 from torch import nn
 
@@ -48,20 +49,14 @@ def build(
         ModelError: an option is out of bounds.
     """
     _check(depth, width, taper, activation, initialisation, convolution)
-    channels, height, columns = input_shape
-    layers: list[nn.Module] = []
+    channels, *size = input_shape
+    layers: list[nn.Module] = [nn.Flatten(1)]
     if convolution:
-        layers += [nn.Conv2d(channels, convolution, 5, padding=2, bias=bias), ACTIVATIONS[activation]()]
-        channels = convolution
-    layers.append(nn.Flatten(1))
-    units = channels * height * columns
-    for i in range(depth):
-        hidden = max(1, round(width * taper**i))
-        layers += [nn.Linear(units, hidden, bias=bias), ACTIVATIONS[activation](), nn.Dropout(dropout)]
-        units = hidden
-    model = nn.Sequential(*layers, nn.Linear(units, num_classes, bias=bias))
-    _initialise(model, initialisation)
-    return model
+        layers = [nn.Conv2d(channels, convolution, 5, padding=2, bias=bias), ACTIVATIONS[activation](), *layers]
+    units = [(convolution or channels) * math.prod(size), *(max(1, round(width * taper**i)) for i in range(depth))]
+    for inputs, outputs in pairwise(units):
+        layers += [nn.Linear(inputs, outputs, bias=bias), ACTIVATIONS[activation](), nn.Dropout(dropout)]
+    return _initialised(nn.Sequential(*layers, nn.Linear(units[-1], num_classes, bias=bias)), initialisation)
 
 
 def fans(layer: nn.Conv2d | nn.Linear) -> tuple[int, int]:
@@ -84,9 +79,10 @@ def _check(depth: int, width: int, taper: float, activation: str, initialisation
         raise ModelError(f"taper must be above 0, not {taper:g}")
 
 
-def _initialise(model: nn.Module, initialisation: str) -> None:
+def _initialised(model: nn.Module, initialisation: str) -> nn.Module:
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.normal_(module.weight, std=INITIALISATIONS[initialisation](*fans(module)))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    return model

@@ -274,6 +274,6 @@ def test_images_are_copied_once_and_fetched_once_a_node(address: str, tmp_path: 
     for _ in range(2):
         found = shared.load()
         assert found.fingerprint == data.fingerprint
-        for name in cache.ARRAYS:
+        for name in cache.ARRAY_NAMES:
             np.testing.assert_array_equal(getattr(found, name), getattr(data, name))
     assert sorted(fetched) == sorted(Path(name).name for name in before)
