@@ -66,7 +66,7 @@ class TrialStarted(TrialEvent):
 
     kind: ClassVar[str] = "trial"
     number: int
-    """Of the trial in the study; for a confirmation run, of the trial that it confirms."""
+    """The trial's number in the study; for a confirmation run, that of the trial that it confirms."""
     phase: Phase
     params: Mapping[str, Any]
     """Every hyperparameter in effect, flat."""
@@ -78,7 +78,7 @@ class EpochEnded(TrialEvent):
 
     kind: ClassVar[str] = "epoch"
     epoch: int
-    """From 1."""
+    """The first is 1."""
     metrics: Metrics
 
 

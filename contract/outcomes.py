@@ -7,13 +7,13 @@ class Outcome(StrEnum):
     """How a trial ended."""
 
     COMPLETED = "completed"
-    """Trained to its last epoch, or until its own early stopping."""
+    """It trained to its last epoch, or until its own early stopping."""
     STOPPED = "stopped"
-    """By the scheduler, at a rung."""
+    """The scheduler stopped it at a rung."""
     DIVERGED = "diverged"
     """Nothing more could be learned."""
     FAILED = "failed"
-    """By an error, or because its worker died more often than it may."""
+    """An error ended it, or its worker died more often than it may."""
     INTERRUPTED = "interrupted"
     """The search ended before it did; a resumed search continues it."""
 

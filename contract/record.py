@@ -22,7 +22,7 @@ TRIALS, SEARCH_SECONDS, TOTAL_SECONDS = "trials", "search_seconds", "total_secon
 BEST = "best_"
 """Before the objective's name: the search's own metric of the best value so far."""
 MEAN, SPREAD = "_mean", "_std"
-"""Behind a metric's name: over the winner's confirmation runs."""
+"""Endings of a metric's name: its mean and spread over the winner's confirmation runs."""
 
 DESCRIPTION_FILE, SPEC_FILE = "search.json", "spec.yaml"
 """Artifacts of the search's own run, there from its start."""

@@ -20,7 +20,7 @@ class EpochDone(Step):
     """An epoch was trained, and the trial's state after it is saved."""
 
     epoch: int
-    """From 1."""
+    """The first is 1."""
     metrics: Metrics
     finished: bool = False
     """Whether the trial has no further epoch to train."""

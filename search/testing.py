@@ -16,6 +16,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 
 from contract.events import SEARCH
+from contract.metrics import Metrics
 from contract.outcomes import Outcome
 from search.journal.records import TrialRecord
 from search.spec.loader import parse
@@ -138,5 +139,7 @@ def tell(searcher: StudySearcher, number: int, curve: Curve) -> None:
     values, outcome = curve
     for epoch, value in enumerate(values, 1):
         searcher.report(number, epoch, value)
-    epochs = {epoch: {searcher.spec.objective.metric: value} for epoch, value in enumerate(values, 1)}
+    epochs: dict[int, Metrics] = {
+        epoch: {searcher.spec.objective.metric: value} for epoch, value in enumerate(values, 1)
+    }
     searcher.tell(TrialRecord(str(number), number, SEARCH, {}, 0.0, epochs, outcome))

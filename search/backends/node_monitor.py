@@ -33,9 +33,9 @@ class NodeMonitor:
         self._lost: set[str] = set()
         self._looked = self._said = 0.0
         self._unplaced: float | None = None
-        """Since when Ray finds no node for one of them."""
+        """The time since when Ray finds no node for one of them."""
         self._since: dict[str, float] = {}
-        """By trial, when it was first seen to wait."""
+        """When a trial was first seen to wait, by trial."""
 
     @property
     def alike(self) -> bool:

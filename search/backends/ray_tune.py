@@ -59,7 +59,7 @@ class _SearcherAdapter(_Unsaved, Searcher):
             return {TASK: task}
         return Searcher.FINISHED if self._phases.exhausted else None
 
-    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The scheduler's adapter has told the phases already."""
 
     def save(self, checkpoint_path: str) -> None:
@@ -74,7 +74,7 @@ class _SchedulerAdapter(_Unsaved, FIFOScheduler):
 
     def __init__(self, phases: Phases, alike: bool):
         """Args: alike: whether all trials are given the same, so that any worker may take any trial."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Tune has no types there
         self._phases, self._alike, self._kept = phases, alike, False
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
@@ -97,7 +97,7 @@ class _Failures(_Unsaved, tune.Callback):
     def __init__(self, phases: Phases, monitor: NodeMonitor):
         self._phases, self._monitor = phases, monitor
 
-    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if self._monitor.ray_died():
             return
         error = tune_private.error_of(trial)
@@ -115,7 +115,7 @@ class _Monitoring(_Unsaved, tune.Callback):
     def __init__(self, monitor: NodeMonitor):
         self._monitor = monitor
 
-    def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self._monitor.due():
             self._monitor.look([t.config[TASK] for t in trials if t.status == Trial.PENDING])
 
@@ -138,7 +138,8 @@ class _StopWhen(tune.Stopper):
 
 def trainable() -> type:
     """What Tune sends to the workers."""
-    return tune.with_resources(TuneTrial, resources)
+    wrapped: type = tune.with_resources(TuneTrial, resources)
+    return wrapped
 
 
 def run(phases: Phases, monitor: NodeMonitor, interrupted: Callable[[], bool]) -> None:

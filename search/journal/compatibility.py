@@ -28,7 +28,7 @@ def fitted(space: Space, points: list[dict[str, Any]], params: Mapping[str, Any]
             continue
         drawn: dict[str, Any] = {}
 
-        def draw(key: str, _: Any, point: dict = point, drawn: dict = drawn) -> Any:
+        def draw(key: str, _: Any, point: dict[str, Any] = point, drawn: dict[str, Any] = drawn) -> Any:
             drawn[key] = point[key] if key in point else params.get(key)
             return drawn[key]
 

@@ -27,7 +27,7 @@ class TrialRecord:
 
     id: str
     number: int
-    """Of the trial in the study; for a confirmation run, of the trial that it confirms."""
+    """The trial's number in the study; for a confirmation run, that of the trial that it confirms."""
     phase: Phase
     params: dict[str, Any]
     """Every hyperparameter in effect, flat."""

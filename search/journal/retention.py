@@ -53,7 +53,7 @@ class DiskFiles:
         checkpoint_file.remove(self._path(id))
 
     def bytes(self) -> int:
-        """Of all whole files; one that a worker is writing at this moment comes on top."""
+        """The size of all whole files; one that a worker is writing at this moment comes on top."""
         sizes = []
         for path in self._layout.checkpoints.glob("*"):
             if is_being_written(path):
@@ -77,7 +77,7 @@ class StoredFiles:
         self.storage: str | None = mirror.storage.address
 
     def name(self, id: str) -> str:
-        """From the storage's root."""
+        """The name from the storage's root."""
         return self._mirror.storage.full_name(stored_checkpoint(id))
 
     def keep_newest(self, id: str) -> None:
@@ -88,7 +88,7 @@ class StoredFiles:
         self._mirror.remove_later(stored_checkpoint(id))
 
     def bytes(self) -> int:
-        """Of all that will not be removed."""
+        """The size of all that will not be removed."""
         return sum(self._mirror.sizes(CHECKPOINTS).values())
 
 

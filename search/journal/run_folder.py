@@ -65,7 +65,7 @@ class SearchFolder:
             resume: None, `latest`, or the id of a search.
 
         Raises:
-            UserError: there is no such search, it cannot be gone on with as the spec says, or another process runs it.
+            UserError: there is no such search, it cannot be continued as the spec says, or another process runs it.
         """
         home = results / spec.name
         store = Storage(spec.storage, spec.name) if spec.storage and is_object_store(spec.storage) else None
@@ -109,7 +109,7 @@ def unwritable(path: Path, error: OSError) -> Problem:
 
 def unusable(storage: str, error: OSError) -> Problem:
     """What to say of a storage that does not answer as it should."""
-    remedy = "mend the address or the access to it"
+    remedy = "correct the address, or the access to it"
     return Problem("storage", f"{redact(storage)} cannot be used ({redact(first_line(error))}): {remedy}")
 
 
@@ -158,7 +158,7 @@ def _chosen(found: list[str], resume: str, where: str) -> str:
 
 
 def _irreconcilable(path: Path, journal: Journal, spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:
-    """Why the search cannot go on as the spec says: its trials could not be compared, or none would be left."""
+    """Why the search cannot continue as the spec says: its trials could not be compared, or none would be left."""
     try:
         before: dict[str, Any] = {**yaml.safe_load((path / SPEC).read_text())}
         fingerprint = json.loads((path / DATA).read_text())["fingerprint"]

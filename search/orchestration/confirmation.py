@@ -26,7 +26,7 @@ class Confirmation:
     """One configuration, retrained on fresh seeds."""
 
     number: int
-    """Of the search's trial."""
+    """The number of the search's trial."""
     params: dict[str, Any]
     runs: list[TrialRecord]
     """Completed ones, a run a seed."""
@@ -72,7 +72,7 @@ def confirmed(spec: Spec, journal: Journal) -> list[Confirmation]:
 
 
 def _distinct(records: list[TrialRecord]) -> list[TrialRecord]:
-    """Without trials that differ from a better one by the seed alone."""
+    """The trials without those that differ from a better one by the seed alone."""
     seen: list[dict[str, Any]] = []
     distinct = []
     for record in records:

@@ -1,4 +1,4 @@
-"""Where trials come from: the study while searching, a fixed list while confirming."""
+"""What proposes a session's trials: the study while searching, a fixed list while confirming."""
 
 import contextlib
 

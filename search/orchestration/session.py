@@ -54,7 +54,7 @@ class Proposal:
 
 
 class Proposer(Protocol):
-    """Where a session's trials come from, and who is told how they did."""
+    """Gives a session its trials, and learns how they did."""
 
     def propose(self) -> Proposal | None:
         """The next new trial, or None when there are no more."""
@@ -81,9 +81,9 @@ class SessionConfig:
     maximize: bool
     data: DataSource
     classes: int
-    """Of the data set."""
+    """The number of classes of the data set."""
     folder: Path
-    """Of this search; holds the checkpoints and the tracebacks."""
+    """The search's folder, which holds the checkpoints and the tracebacks."""
     keep: int
     """How many of the best finished trials keep their checkpoint."""
     slots: Slots
@@ -119,7 +119,7 @@ class Session:
         self._unfinished = [r for r in self.records() if r.outcome is Outcome.INTERRUPTED and not r.outside]
         self._exhausted = False
         self._deaths: dict[str, list[str | None]] = {}
-        """By trial, the nodes on which its workers died."""
+        """The nodes on which workers died, by trial."""
         self.halted: str | None = None
         """Why nothing may start or continue, None while all may."""
         files: StateFiles = StoredFiles(config.mirror) if config.mirror else DiskFiles(config.folder)
@@ -356,7 +356,7 @@ class Session:
 
     @staticmethod
     def _model(params: Mapping[str, Any]) -> str:
-        return params.get("model", FIELDS["model"].default)
+        return str(params.get("model", FIELDS["model"].default))
 
 
 def _network(params: Mapping[str, Any]) -> dict[str, Any]:

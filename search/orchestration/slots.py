@@ -41,7 +41,7 @@ class Node:
     cpu: int
     gpu: int
     port: int = 0
-    """Of its raylet."""
+    """The raylet's."""
 
     def __str__(self) -> str:
         return f"{self.address} ({self.cpu} CPUs, {self.gpu} GPUs)"
@@ -103,7 +103,7 @@ class Slots:
         return self.elastic or _fit([*taken, share], self.nodes)
 
     def describe(self) -> str:
-        """For people: what is asked for, and what is there."""
+        """What is asked for, and what is there, for people."""
         distinct = set(self.shares.values())
         if len(distinct) == 1:
             each = f"{self.concurrent} trials at a time with {distinct.pop()} each"
@@ -114,7 +114,7 @@ class Slots:
         return f"{each}, of {self.there()}{emulated}"
 
     def there(self) -> str:
-        """For people: what the nodes have together."""
+        """What the nodes have together, for people."""
         cpus, gpus = (sum(getattr(node, kind) for node in self.nodes) for kind in ("cpu", "gpu"))
         on = f" on {len(self.nodes)} nodes" if len(self.nodes) > 1 else ""
         return f"{cpus} CPUs, {gpus} GPUs{on}"

@@ -46,10 +46,10 @@ class _Shown(BaseSampler):
         self.sampler = sampler
         self._view = cache(view)
 
-    def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict:
+    def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> dict[str, Any]:
         return self.sampler.infer_relative_search_space(self._view(study), trial)
 
-    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: dict) -> dict:
+    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
         return self.sampler.sample_relative(self._view(study), trial, search_space)
 
     def sample_independent(self, study: Any, trial: FrozenTrial, name: str, distribution: Any) -> Any:

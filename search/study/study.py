@@ -34,11 +34,11 @@ class _Counts:
     """What the study has begun so far, kept up so that a proposal need not go through all of its trials."""
 
     points: Counter[int] = field(default_factory=Counter)
-    """By grid point, how many trials were begun there; withdrawn ones do not count."""
+    """How many trials were begun at each grid point; withdrawn ones do not count."""
     drawn: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """By draw, the values that the trials of all points have in common."""
+    """The values that the trials of all points have in common, by draw."""
     number: int = 0
-    """Of the next trial."""
+    """The number of the next trial."""
 
     def add(self, attributes: Mapping[str, Any], params: Mapping[str, Any]) -> None:
         """Count a trial."""
@@ -154,7 +154,7 @@ class StudySearcher:
         return False
 
     def _values(self, record: TrialRecord) -> dict[int, float]:
-        """By epoch; not a number after the one at which the trial diverged, for that is what is to be known of it."""
+        """The objective by epoch; not a number at the one at which the trial diverged, which is to be learned."""
         values = {epoch: self.value_of(metrics) for epoch, metrics in sorted(record.epochs.items())}
         return values | {max(values, default=1): math.nan} if record.outcome is Outcome.DIVERGED else values
 
@@ -217,7 +217,7 @@ class StudySearcher:
 
     @property
     def _digest(self) -> str:
-        """Of what a configuration is drawn from: constants, parameters, and the points of the grid."""
+        """A digest of what a configuration is drawn from: constants, parameters, and the points of the grid."""
         space = self.spec.space
         content = [dict(space.constants), [p.describe() for p in space.parameters], self._plan]
         return hashlib.blake2b(json.dumps(content, default=str).encode(), digest_size=8).hexdigest()

@@ -39,7 +39,7 @@ class View:
 
 
 class Foremost(View):
-    """Of a large study the best completed trials and the latest others.
+    """Shows the best completed trials of a large study and the latest others.
 
     TPE takes its 25 best from them; the rest tells it what is common, for which a thousand do as well as ten thousand,
     and a suggestion takes time in proportion.
@@ -74,7 +74,7 @@ class AllComplete(View):
         ]
 
     def _values(self, ended: list[FrozenTrial]) -> dict[int, float]:
-        """By trial number: the value it is shown with."""
+        """The value that each trial is shown with, by its number."""
         curves = {t.number: t.intermediate_values for t in ended if t.intermediate_values}
         epoch = self._epoch(list(curves.values()))
         values = {}
@@ -94,18 +94,18 @@ class AllComplete(View):
 
 
 class SameEpoch(AllComplete):
-    """As they stood at the latest epoch that enough trials reached (BOHB, Falkner et al. 2018, section 4.2).
+    """Shows trials as they stood at the latest epoch that enough reached (BOHB, Falkner et al. 2018, section 4.2).
 
     Under a scheduler most trials stop early, and their last values cannot be compared with those of trials that
     went on. Those that did not reach that epoch are left out.
     """
 
-    ENOUGH = 10
+    MIN_TRIALS = 10
     """Trials that must have reached an epoch: as many as a sampler draws at random before it learns."""
 
     def _epoch(self, curves: list[dict[int, float]]) -> int:
         epochs = sorted({epoch for curve in curves for epoch in curve}, reverse=True)
-        return next((e for e in epochs if sum(e in curve for curve in curves) >= self.ENOUGH), 1)
+        return next((e for e in epochs if sum(e in curve for curve in curves) >= self.MIN_TRIALS), 1)
 
 
 def _complete(trial: FrozenTrial, value: float) -> FrozenTrial:

@@ -15,7 +15,7 @@ from search.tracking.pending import PARENT, Pending
 from search.tracking.server import Client, connect
 
 METRICS_A_CALL, PARAMS_A_CALL = 850, 100
-"""Of one log_batch; MLflow takes 1,000 of everything together."""
+"""What one log_batch takes of each; MLflow takes 1,000 of everything together."""
 MAX_TAG_CHARACTERS = 5000
 """What MLflow takes of a tag's text."""
 
@@ -31,7 +31,7 @@ class SearchRuns:
         self.uri, self.experiment, self.tags, self._on_answer = uri, experiment, tags, on_answer
         self.client: Client = None
         self.ids: dict[str, str] = {}
-        """By trial; the search's own under PARENT."""
+        """The ids of MLflow's runs by trial, the search's own under PARENT."""
         self._opened = ""
 
     def open(self, artifacts: Sequence[Path]) -> None:
@@ -96,7 +96,7 @@ class SearchRuns:
         tags = {**self.tags, **tags}
         run = self.client.create_run(self._experiment_id, start_time=int(started * 1000), tags=tags, run_name=name)
         self._on_answer()
-        return run.info.run_id
+        return str(run.info.run_id)
 
     def _log_data_set(self, run: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -140,9 +140,9 @@ def _experiment_id(client: Client, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return client.create_experiment(name, tags=MODEL_TRAINING)
+            return str(client.create_experiment(name, tags=MODEL_TRAINING))
         except MlflowException:
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
-    return experiment.experiment_id
+    return str(experiment.experiment_id)

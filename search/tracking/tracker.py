@@ -60,7 +60,7 @@ class Tracker:
         """Why the last attempt to send failed, None when it did not."""
         self._sent_position = SentPosition(journal, Layout(journal.parent).position, redact(uri))
         self._read_offset = self._sent_position.offset
-        """Behind the events that were sent or are in `_pending`."""
+        """The byte behind the events that were sent or are in `_pending`."""
         self._pending: dict[str, Pending] = {}
         self._runs = SearchRuns(uri, experiment, tags, self._note_answer)
         self._connected = self._sent = False

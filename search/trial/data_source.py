@@ -28,15 +28,15 @@ class DataSource:
     """What is validated on."""
     split_seed: int
     substitute_for: str | None = None
-    """The data set that the spec asked for and that could not be had."""
+    """The data set that the spec asked for and that was not there."""
     copy: str | None = None
     """Address of a storage that holds the decoded images, for machines that do not share the files."""
     fingerprint: str | None = None
-    """Of the copy."""
+    """The fingerprint of the copy's images."""
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> "DataSource":
-        """From the mapping that `asdict` makes, after a journey through JSON."""
+        """The source of a mapping that `content` made, after a journey through JSON."""
         return cls(**{**content, "options": tuple((key, value) for key, value in content["options"])})
 
     @property
@@ -48,7 +48,7 @@ class DataSource:
         """The images, from this process's memory, the cache, or the files.
 
         Raises:
-            DataError: they cannot be had or read.
+            DataError: they are not there, or cannot be read.
         """
         if self.copy is not None and self.fingerprint is not None:
             return _load_copy(self.name, self.copy, self.fingerprint)
@@ -78,7 +78,7 @@ class DataSource:
         return split(data, validation=self.validation, train_fraction=train_fraction, seed=self.split_seed)
 
     def content(self) -> dict[str, Any]:
-        """As a plain mapping."""
+        """The source as a plain mapping."""
         return asdict(self)
 
 
@@ -87,7 +87,7 @@ def load(name: str, root: str, options: tuple[tuple[str, Any], ...]) -> ImageDat
     """The images of a data set, kept in this process's memory.
 
     Raises:
-        DataError: they cannot be had or read.
+        DataError: they are not there, or cannot be read.
     """
     return named_dataset.load(name, Path(root), dict(options))
 

@@ -27,7 +27,7 @@ class StateFile:
 
     def restore(self, state: Any, device: Any) -> bool:
         """Take over what was kept, if anything; whether some of it was damaged."""
-        return state.restore(self._path, device)
+        return bool(state.restore(self._path, device))
 
 
 class StoredState:

@@ -15,7 +15,7 @@ class Task:
     checkpoint: str
     """File that holds the state after each epoch; its name in the storage where there is one."""
     threads: int
-    """Of torch in the worker, and CPUs that it is given."""
+    """Threads of torch in the worker, and CPUs that it is given."""
     gpu: float = 0.0
     """GPUs of the worker."""
     device: str = "cpu"
