@@ -23,7 +23,8 @@ from search.journal.journal import Journal
 from search.journal.records import TrialRecord, best_first
 from search.orchestration.phases import Phases
 from search.orchestration.proposers import StudyProposer
-from search.orchestration.session import Session, SessionConfig
+from search.orchestration.session import Session
+from search.orchestration.session_config import SessionConfig
 from search.orchestration.slots import Share, Slots
 from search.preflight import dataset
 from search.spec.loader import parse

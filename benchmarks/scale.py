@@ -25,7 +25,8 @@ from contract.steps import EpochDone
 from search.journal.journal import Journal
 from search.orchestration.phases import Phases
 from search.orchestration.proposers import StudyProposer
-from search.orchestration.session import Session, SessionConfig
+from search.orchestration.session import Session
+from search.orchestration.session_config import SessionConfig
 from search.orchestration.slots import Share, Slots
 from search.preflight import dataset
 from search.spec.loader import load

@@ -27,7 +27,8 @@ from search.orchestration import confirmation
 from search.orchestration.opening import nothing_left, open_study
 from search.orchestration.phases import Phases
 from search.orchestration.proposers import ListProposer, StudyProposer
-from search.orchestration.session import Session, SessionConfig, deadline
+from search.orchestration.session import Session, deadline
+from search.orchestration.session_config import SessionConfig
 from search.preflight import checks, models
 from search.preflight.checks import Checked
 from search.spec.loader import load

@@ -14,7 +14,7 @@ from contract.events import CONFIRM, SEARCH
 from contract.outcomes import Outcome
 from search.journal.journal import Journal
 from search.journal.records import TrialRecord, best_first
-from search.orchestration.session import Proposal
+from search.orchestration.proposal import Proposal
 from search.spec.spec import Spec
 
 FIRST_SEED = 1000

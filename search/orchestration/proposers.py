@@ -5,7 +5,7 @@ import contextlib
 from contract.metrics import Metrics
 from search.journal.journal import Journal
 from search.journal.records import TrialRecord
-from search.orchestration.session import Proposal
+from search.orchestration.proposal import Proposal
 from search.study.study import StudySearcher
 
 

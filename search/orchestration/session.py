@@ -7,16 +7,13 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from contract.events import (
     SEARCH,
     BestFound,
     EpochEnded,
     MicroBatchSet,
-    Phase,
     StateLost,
     TrialEnded,
     TrialStarted,
@@ -26,76 +23,20 @@ from contract.outcomes import Outcome
 from contract.redaction import redact
 from contract.steps import EpochDone
 from search.journal.journal import Journal
+from search.journal.memory import known_micro_batch
 from search.journal.records import TrialRecord
 from search.journal.retention import Checkpoints, DiskFiles, StateFiles, StoredFiles
 from search.orchestration.divergence import divergence
-from search.orchestration.slots import Slots
+from search.orchestration.proposal import Proposal, Proposer
+from search.orchestration.session_config import SessionConfig
 from search.storage.layout import Layout
-from search.storage.mirror import Mirror
 from search.study.asha import Asha
-from search.trial.data_source import DataSource
 from search.trial.task import Task
 from trainables import own_code
 from trainables.config import FIELDS, TrainConfig
 
-NETWORK = ("model", "resize", "precision")
-"""The hyperparameters that, with the model's options, say how much memory an image takes."""
 HOPELESS_FAILURES = 5
 """So many failures at the very start end a session."""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial to run."""
-
-    id: str
-    number: int
-    params: Mapping[str, Any]
-
-
-class Proposer(Protocol):
-    """Gives a session its trials, and learns how they did."""
-
-    def propose(self) -> Proposal | None:
-        """The next new trial, or None when there are no more."""
-
-    def prepare(self) -> None:
-        """Work out the next trial in advance, for all workers are busy."""
-
-    def put_back(self, proposal: Proposal) -> None:
-        """Propose a trial again: there was no room for it."""
-
-    def report(self, record: TrialRecord, epoch: int, metrics: Metrics) -> None:
-        """Learn an epoch's metrics."""
-
-    def end(self, record: TrialRecord) -> None:
-        """Learn a trial's outcome."""
-
-
-@dataclass(frozen=True)
-class SessionConfig:
-    """What all trials of a session share."""
-
-    phase: Phase
-    metric: str
-    maximize: bool
-    data: DataSource
-    classes: int
-    """The number of classes of the data set."""
-    folder: Path
-    """The search's folder, which holds the checkpoints and the tracebacks."""
-    keep: int
-    """How many of the best finished trials keep their checkpoint."""
-    slots: Slots
-    """What trials are given, and how many run at a time."""
-    retries: int = 0
-    """How often a trial whose worker died continues from its last epoch."""
-    score_test: bool = False
-    """Whether the last epoch is scored on the test set as well."""
-    mirror: Mirror | None = None
-    """The folder's copy in an object store, where the checkpoints are then as well."""
-    checkpoint_bytes: int | None = None
-    """What all checkpoints may take on the disk; None for no limit."""
 
 
 class Session:
@@ -179,7 +120,7 @@ class Session:
             TrialStarted(id=proposal.id, number=proposal.number, phase=self.config.phase, params=dict(proposal.params))
         )
         record = self.journal.records[proposal.id]
-        if (smallest := self._known_micro_batch(record)) is not None:
+        if (smallest := known_micro_batch(record, self.journal.records.values())) is not None:
             self.set_micro_batch(record.id, smallest)
         return self._task(proposal)
 
@@ -319,17 +260,6 @@ class Session:
         half = math.ceil((record.micro_batch or record.params["batch_size"]) / 2)
         self.set_micro_batch(id, half, "its worker was killed for memory")
 
-    def _known_micro_batch(self, record: TrialRecord) -> int | None:
-        """The smallest that this trial needed, or one of the same network and no larger batches."""
-        like = (
-            r.micro_batch
-            for r in self.journal.records.values()
-            if r.micro_batch
-            and _network(r.params) == _network(record.params)
-            and r.params["batch_size"] <= record.params["batch_size"]
-        )
-        return min(like, default=None)
-
     def _divergence(self, record: TrialRecord, history: Sequence[Metrics]) -> str | None:
         return divergence(history, self.config.classes, record.params["loss"], self.config.metric)
 
@@ -357,11 +287,6 @@ class Session:
     @staticmethod
     def _model(params: Mapping[str, Any]) -> str:
         return str(params.get("model", FIELDS["model"].default))
-
-
-def _network(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that say which network it is, options of the model among them."""
-    return {key: value for key, value in params.items() if key in NETWORK or key not in FIELDS}
 
 
 def deadline(journal: Journal, hours: float | None) -> Callable[[], bool]:

@@ -6,7 +6,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +21,11 @@ from search.journal.journal import truncate_partial_line
 from search.journal.records import TrialRecord
 from search.spec.spec import Spec
 from search.study import samplers
+from search.study.counts import DRAW, OUTCOME, POINT, Counts
 from search.study.optuna_private import begin_trial, trial_id, unlocked_storage
 
-POINT, DRAW, OUTCOME, SPACE = "point", "draw", "outcome", "space"
-"""Attributes: of a trial its grid point's index, how many were drawn there before and how it ended; of a study its
-space's digest."""
-
-
-@dataclass
-class _Counts:
-    """What the study has begun so far, kept up so that a proposal need not go through all of its trials."""
-
-    points: Counter[int] = field(default_factory=Counter)
-    """How many trials were begun at each grid point; withdrawn ones do not count."""
-    drawn: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """The values that the trials of all points have in common, by draw."""
-    number: int = 0
-    """The number of the next trial."""
-
-    def add(self, attributes: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-        """Count a trial."""
-        self.points[attributes[POINT]] += 1
-        self.drawn.setdefault(attributes[DRAW], {}).update(params)
+SPACE = "space"
+"""Attribute of a study: its space's digest."""
 
 
 class StudySearcher:
@@ -65,7 +47,7 @@ class StudySearcher:
         """Where a file that could not be read was put aside."""
         self._running: dict[int, optuna.Trial] = {}
         self._orphans: list[int] = []
-        self._counts: _Counts | None = None
+        self._counts: Counts | None = None
         self._plan = compatibility.plan(spec)
         truncate_partial_line(path)
         try:
@@ -92,7 +74,7 @@ class StudySearcher:
             self._counts = None
             return self._configuration(self._trial(self._orphans.pop(0)))
         # None while they change: after what fails halfway, as on a full disk, the study is counted again.
-        counts, self._counts = self._counts or self._count(), None
+        counts, self._counts = self._counts or Counts.of(self.study.get_trials(deepcopy=False)), None
         configuration = None
         if counts.points.total() < self.spec.trials:
             trial = self._begin(counts)
@@ -222,15 +204,7 @@ class StudySearcher:
         content = [dict(space.constants), [p.describe() for p in space.parameters], self._plan]
         return hashlib.blake2b(json.dumps(content, default=str).encode(), digest_size=8).hexdigest()
 
-    def _count(self) -> _Counts:
-        counts = _Counts()
-        for trial in self.study.get_trials(deepcopy=False):
-            counts.number += 1
-            if POINT in trial.user_attrs and not _withdrawn(trial):
-                counts.add(trial.user_attrs, trial.params)
-        return counts
-
-    def _begin(self, counts: _Counts) -> optuna.Trial:
+    def _begin(self, counts: Counts) -> optuna.Trial:
         """The next trial, at the grid point with the fewest trials, with what was drawn for that draw."""
         point = min(range(len(self._plan)), key=lambda index: counts.points[index])
         draw = counts.points[point]
@@ -267,10 +241,6 @@ def _state(record: TrialRecord) -> TrialState | None:
     """Optuna's state of a trial that has ended, None while it runs or is to be continued."""
     name = OPTUNA_STATE[record.outcome] if record.outcome else None
     return TrialState[name] if name else None
-
-
-def _withdrawn(trial: FrozenTrial) -> bool:
-    return trial.state is TrialState.FAIL and OUTCOME not in trial.user_attrs
 
 
 def _equal(one: float, other: float) -> bool:

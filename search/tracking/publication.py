@@ -1,13 +1,8 @@
 """What is added to MLflow at the end of a search: its result, weights, the champion, the report."""
 
-import contextlib
-import io
 import tempfile
 import time
-import warnings
 from pathlib import Path
-
-import numpy as np
 
 from contract import record
 from contract.events import SEARCH
@@ -18,7 +13,7 @@ from search.journal.run_folder import SearchFolder
 from search.orchestration.confirmation import best, confirmed
 from search.spec.spec import Spec
 from search.storage.layout import Layout
-from search.tracking.server import without_retries
+from search.tracking.registration import register
 from search.tracking.tracker import Tracker
 from search.trial.data_source import DataSource
 
@@ -43,7 +38,7 @@ def publish(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource, 
     if status == "FINISHED" and best(spec, journal):
         _weights(tracker, spec, journal, files)
         if spec.tracking.register_as:
-            _register(tracker, spec, journal, source, files)
+            register(tracker, spec, journal, source, files)
 
 
 def attach_report(tracker: Tracker, folder: SearchFolder, data_dir: Path) -> Path:
@@ -116,51 +111,3 @@ def _weights(tracker: Tracker, spec: Spec, journal: Journal, files: Layout) -> N
             path = Path(temporary) / record.WEIGHTS_FILE
             torch.save({"params": trial.params, "model": state["model"]}, path)
             tracker.client.log_artifact(tracker.run_id(trial.id), str(path))
-
-
-def _register(tracker: Tracker, spec: Spec, journal: Journal, source: DataSource, files: Layout) -> None:
-    """The winner as a model version with the alias `champion`: it takes uint8 images and normalises them itself.
-
-    It is saved as a traced graph, which needs neither this project nor trust in a pickle to be loaded.
-    """
-    import mlflow
-    import torch
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    from trainables.config import TrainConfig
-    from trainables.loader import normalization
-    from trainables.predictor import Predictor
-    from trainables.state import TrainState
-
-    found = confirmed(spec, journal)
-    winner = found[0].runs[0] if found else best(spec, journal)[0]
-    config, data = TrainConfig.from_params(winner.params), source.load()
-    cpu = torch.device("cpu")
-    state = TrainState.create(config, data.input_shape, len(data.classes), cpu)
-    state.load(files.checkpoint(winner.id), cpu)
-    model = Predictor(state.model, *normalization(data, config), config.resize).eval()
-    images = TensorSpec(np.dtype(np.uint8), (-1, *data.input_shape), "images")
-    probabilities = TensorSpec(np.dtype(np.float32), (-1, len(data.classes)), "probabilities")
-    mlflow.set_tracking_uri(tracker.uri)
-    name, run_id = spec.tracking.register_as, tracker.run_id(winner.id)
-    known = [v for v in tracker.client.search_model_versions(f"run_id = '{run_id}'") if v.name == name]
-    if known:  # by an earlier launch, or by a request whose answer was lost
-        tracker.client.set_registered_model_alias(name, "champion", max(known, key=lambda v: int(v.version)).version)
-        return
-    quiet = contextlib.redirect_stderr(io.StringIO())
-    try:
-        with without_retries(), mlflow.start_run(run_id=run_id), warnings.catch_warnings(), quiet:
-            warnings.simplefilter("ignore")
-            logged = mlflow.pytorch.log_model(
-                model,
-                name="model",
-                registered_model_name=name,
-                signature=ModelSignature(Schema([images]), Schema([probabilities])),
-                input_example=data.test_images[:2].transpose(0, 3, 1, 2),
-                pip_requirements=["torch", "numpy"],
-            )
-    finally:  # start_run opens it again, and closes it as failed if this did
-        tracker.client.set_terminated(run_id, "FINISHED")
-    version = str(logged.registered_model_version)
-    tracker.client.set_registered_model_alias(name, "champion", version)

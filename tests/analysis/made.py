@@ -16,7 +16,8 @@ from contract.steps import EpochDone
 from search.journal.run_folder import SearchFolder
 from search.orchestration import confirmation
 from search.orchestration.proposers import ListProposer, StudyProposer
-from search.orchestration.session import Session, SessionConfig
+from search.orchestration.session import Session
+from search.orchestration.session_config import SessionConfig
 from search.orchestration.slots import Share, Slots
 from search.preflight.dataset import find
 from search.spec.loader import load

@@ -17,7 +17,8 @@ from search.journal.journal import Journal
 from search.journal.records import TrialRecord
 from search.spec.loader import parse
 from search.spec.spec import Spec
-from search.study.study import POINT, StudySearcher
+from search.study.counts import POINT
+from search.study.study import StudySearcher
 from trainables.config import TrainConfig
 
 RANGES = {"lr": {"loguniform": [1e-4, 0.1]}, "batch_size": {"choice": [8, 16]}}

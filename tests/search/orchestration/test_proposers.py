@@ -7,8 +7,8 @@ from optuna.trial import TrialState
 
 from contract.outcomes import Outcome
 from search.journal.records import TrialRecord
+from search.orchestration.proposal import Proposal
 from search.orchestration.proposers import StudyProposer
-from search.orchestration.session import Proposal
 from search.spec.loader import parse
 from search.spec.spec import Spec
 from search.study.study import StudySearcher

@@ -13,8 +13,10 @@ from contract.outcomes import Outcome
 from contract.steps import EpochDone, StateNotSaved, TrialFailed
 from search.journal.journal import Journal, encode, read
 from search.orchestration.phases import Phases
+from search.orchestration.proposal import Proposal
 from search.orchestration.proposers import ListProposer
-from search.orchestration.session import HOPELESS_FAILURES, Proposal, Session, SessionConfig, deadline
+from search.orchestration.session import HOPELESS_FAILURES, Session, deadline
+from search.orchestration.session_config import SessionConfig
 from search.orchestration.slots import Node, Share, Slots
 from search.study.asha import Asha
 from search.trial.data_source import DataSource
