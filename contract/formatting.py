@@ -39,6 +39,11 @@ def setting(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 trial`, `30 trials`, `1,000 trials`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def first_line(error: BaseException) -> str:
     """The beginning of an error's text, of which libraries and servers write pages; its kind where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

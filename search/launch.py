@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from contract import record
 from contract.events import CONFIRM, SEARCH, DriverStarted, Phase
+from contract.formatting import counted
 from contract.locations import lasting, resolve_uri
 from contract.redaction import redact
 from search.backends.backend import Backend
@@ -123,8 +124,9 @@ class _Launch:
     def _introduce(self) -> None:
         context, state = self.context, self.folder.mirror or self.folder.path
         context.console.print(
-            f"[bold]{self.spec.name}[/] on {context.source.title}: up to {self.spec.trials} trials "
-            f"of up to {self.spec.scheduler.max_epochs} epochs, {self.backend.describe()}",
+            f"[bold]{self.spec.name}[/] on {context.source.title}: up to "
+            f"{counted(self.spec.trials, 'trial')} of up to {counted(self.spec.scheduler.max_epochs, 'epoch')}, "
+            f"{self.backend.describe()}",
             soft_wrap=True,
         )
         context.say(

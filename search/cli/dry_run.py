@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from contract.formatting import NOT_SET, setting
+from contract.formatting import NOT_SET, counted, setting
 from search.spec.spec import Spec
 from search.storage.layout import Layout
 from search.study.study import StudySearcher
@@ -46,7 +46,8 @@ def show(console: Console, spec: Spec, source: DataSource, data: ImageData, reso
     rungs = ", ".join(map(str, spec.scheduler.rungs)) or "none"
     max_epochs = spec.trials * spec.scheduler.max_epochs
     console.print(
-        f"{spec.trials} trials by {spec.sampler.name}, {max_epochs:,} epochs at the most; rungs after epochs: {rungs}"
+        f"{counted(spec.trials, 'trial')} by {spec.sampler.name}, {max_epochs:,} epochs at the most; "
+        f"rungs after epochs: {rungs}"
     )
     if spec.confirm:
         runs = spec.confirm.top * spec.confirm.seeds

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contract.events import SEARCH
-from contract.formatting import NOT_SET, duration, mean_and_spread, setting
+from contract.formatting import NOT_SET, counted, duration, mean_and_spread, setting
 from contract.metrics import TEST_ACCURACY
 from contract.outcomes import Outcome
 from search.cli.context import Context
@@ -61,7 +61,7 @@ def substitute_warning(source: DataSource) -> Panel:
 def _counts(records: Iterable[TrialRecord]) -> str:
     counts = Counter(record.outcome for record in records)
     parts = [f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]]
-    return f"{sum(counts.values())} trials ({', '.join(parts)})" if parts else "no trials"
+    return f"{counted(sum(counts.values()), 'trial')} ({', '.join(parts)})" if parts else "no trials"
 
 
 def _settings(searched: list[str], params: Mapping[str, Any], title: str) -> Table:

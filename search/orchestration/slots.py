@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from search.errors import Problem
 from search.spec.spec import Spec
 
-GPU_SHARE = 0.9
+MAX_GPU_SHARE = 0.9
 """Part of a GPU's memory that packed trials may fill."""
-MOST_A_GPU = 8
+MAX_TRIALS_A_GPU = 8
 """More trials on one GPU only wait for each other."""
 EMULATED = "SEARCH_EMULATED_GPUS"
 """Environment variable: the cluster's GPUs are only counted, not there. Trials that are given one train on the CPU."""
@@ -172,7 +172,7 @@ def plan(
             hosts = [node for node in possible if node.gpu and node.cpu >= cpu]
             packed = measure() if hosts and packed is None else packed
             room = min((node.cpu // cpu // node.gpu for node in hosts), default=0)
-            gpu = _packed((packed or {})[model], min(MOST_A_GPU, room or 1)) if hosts else 0.0
+            gpu = _packed((packed or {})[model], min(MAX_TRIALS_A_GPU, room or 1)) if hosts else 0.0
         shares[model] = share = Share(gpu, cpu)
         if not any(node.fits(share) for node in possible):
             for problem in _unmet(spec, model, share, possible):
@@ -208,5 +208,5 @@ def _unmet(spec: Spec, model: str, share: Share, nodes: Sequence[Node]) -> list[
 
 def _packed(part: float, most: int) -> float:
     """The fraction of a GPU for a trial that fills `part` of its memory."""
-    trials = max(1, min(most, math.floor(GPU_SHARE / part))) if part > 0 else most
+    trials = max(1, min(most, math.floor(MAX_GPU_SHARE / part))) if part > 0 else most
     return math.floor(10_000 / trials) / 10_000  # Ray counts in ten-thousandths
