@@ -58,9 +58,12 @@ def write(folder: Path, title: str, subtitle: str, sections: Sequence[page.Secti
 def render(title: str, subtitle: str, sections: Sequence[page.Section]) -> str:
     """Make the HTML text. Everything that comes from a record is escaped."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     environment.filters |= {
         "json": _json,
         "base64": _base64,

@@ -55,12 +55,14 @@ def importances(record: Record) -> pd.DataFrame:
     share = _shares(weights)
     rows = pd.DataFrame(
         {
-            "setting": [s.key for s in settings], "importance": share,
-            "low": np.minimum(low, share), "high": np.maximum(high, share),
+            "setting": [s.key for s in settings],
+            "importance": share,
+            "low": np.minimum(low, share),
+            "high": np.maximum(high, share),
             "chance": np.quantile(shuffled, CHANCE, axis=0) / (weights.sum() or 1),
             "n": [int(found[column].notna().sum()) for column in columns],
         }
-    )  # fmt: skip
+    )
     return rows.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -117,10 +117,13 @@ def all_trials(record: Record) -> page.Table:
     repeated = trials["seed"].nunique() > 1
     found = found.assign(**({"seed": trials["seed"]} if repeated else {}), reason=trials["reason"])
     return page.Table(
-        "Settings and results", "trials", found,
+        "Settings and results",
+        "trials",
+        found,
         "The CSV file also holds the confirmation's runs and the settings that did not vary.",
-        interactive=True, csv=pd.concat([record.trials, record.confirmations]),
-    )  # fmt: skip
+        interactive=True,
+        csv=pd.concat([record.trials, record.confirmations]),
+    )
 
 
 def _scores(first: ConfirmedRuns, metric: str) -> str:

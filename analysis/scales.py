@@ -96,9 +96,12 @@ def fence(values: pd.Series, maximize: bool) -> tuple[float, float]:
 def colours(record: Record, low: float, high: float) -> dict[str, Any]:
     """Describe the objective's colour axis for plotly: the better, the lighter."""
     return {
-        "colorscale": theme.SEQUENCE, "reversescale": not record.maximize, "cmin": low, "cmax": high,
+        "colorscale": theme.SEQUENCE,
+        "reversescale": not record.maximize,
+        "cmin": low,
+        "cmax": high,
         "colorbar": {"title": {"text": label(record.metric), "side": "right"}, "thickness": 14},
-    }  # fmt: skip
+    }
 
 
 def axis(setting: Setting, about: int = TICKS) -> dict[str, Any]:
@@ -110,9 +113,11 @@ def axis(setting: Setting, about: int = TICKS) -> dict[str, Any]:
     ends = [math.log10(setting.low), math.log10(setting.high)] if setting.log else [setting.low, setting.high]
     margin = (ends[1] - ends[0]) * 0.04
     return {
-        "tickvals": marks, "ticktext": texts, "type": "log" if setting.log else "linear",
+        "tickvals": marks,
+        "ticktext": texts,
+        "type": "log" if setting.log else "linear",
         "range": [ends[0] - margin, ends[1] + margin],
-    }  # fmt: skip
+    }
 
 
 def ticks(setting: Setting, about: int = TICKS) -> tuple[list[float], list[str]]:

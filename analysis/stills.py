@@ -54,9 +54,14 @@ def flat(figure: go.Figure) -> go.Figure:
     still = go.Figure([*lines, axes, marks], figure.layout).update_layout(showlegend=False)
     for i, dimension in enumerate(dimensions):
         still.add_annotation(
-            text=dimension.label, x=i, y=1.01, yref="paper", yanchor="bottom", showarrow=False,
+            text=dimension.label,
+            x=i,
+            y=1.01,
+            yref="paper",
+            yanchor="bottom",
+            showarrow=False,
             textangle=figure.data[0].labelangle,
-        )  # fmt: skip
+        )
     still.update_xaxes(visible=False, range=[-0.5, len(dimensions) - 0.6])
     return still.update_yaxes(visible=False, range=[0, 1])
 
@@ -64,9 +69,11 @@ def flat(figure: go.Figure) -> go.Figure:
 def _axes(dimensions: Sequence[go.parcoords.Dimension]) -> tuple[go.Scatter, go.Scatter]:
     """Draw the axes, and the texts of their marks."""
     lines = go.Scatter(
-        x=[x for i in range(len(dimensions)) for x in (i, i, None)], y=[0, 1, None] * len(dimensions), mode="lines",
+        x=[x for i in range(len(dimensions)) for x in (i, i, None)],
+        y=[0, 1, None] * len(dimensions),
+        mode="lines",
         line={"color": "#24292f", "width": 1.5},
-    )  # fmt: skip
+    )
     marks = [
         (i, (at - d.range[0]) / (d.range[1] - d.range[0]), text)
         for i, d in enumerate(dimensions)
@@ -75,6 +82,10 @@ def _axes(dimensions: Sequence[go.parcoords.Dimension]) -> tuple[go.Scatter, go.
     ]
     x, y, texts = zip(*marks, strict=True)
     return lines, go.Scatter(
-        x=x, y=y, text=[f"{text} –" for text in texts], mode="text", textposition="middle left",
+        x=x,
+        y=y,
+        text=[f"{text} –" for text in texts],
+        mode="text",
+        textposition="middle left",
         textfont={"shadow": ", ".join(["0 0 2px white"] * 4)},
-    )  # fmt: skip
+    )

@@ -25,10 +25,15 @@ def figure(*traces: Any, x: str = "", y: str = "", height: int = HEIGHT_PX, **la
     """A figure with titled axes in the shared style; `layout` is plotly's."""
     drawn = go.Figure(list(traces))
     drawn.update_layout(
-        template=template(dark=False), height=height, xaxis_title_text=x, yaxis_title_text=y,
-        margin={"l": 60, "r": 20, "t": 30, "b": 50}, legend={"orientation": "h", "yanchor": "bottom", "y": 1.0},
-        hoverlabel={"namelength": -1}, **layout,
-    )  # fmt: skip
+        template=template(dark=False),
+        height=height,
+        xaxis_title_text=x,
+        yaxis_title_text=y,
+        margin={"l": 60, "r": 20, "t": 30, "b": 50},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0},
+        hoverlabel={"namelength": -1},
+        **layout,
+    )
     return drawn
 
 
@@ -40,10 +45,14 @@ def template(*, dark: bool) -> go.layout.Template:
     return go.layout.Template(
         layout={
             "font": {"color": ink, "family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 13},
-            "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "colorway": CATEGORIES,
-            "xaxis": axis, "yaxis": axis, "colorscale": {"sequential": SEQUENCE},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "colorway": CATEGORIES,
+            "xaxis": axis,
+            "yaxis": axis,
+            "colorscale": {"sequential": SEQUENCE},
         }
-    )  # fmt: skip
+    )
 
 
 def colour_of(values: Sequence[Any]) -> dict[Any, str]:

@@ -125,9 +125,16 @@ class BestFound(TrialEvent):
 KINDS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
-        DriverStarted, SpaceChanged, TrialStarted, EpochEnded, TrialEnded, StateLost, MicroBatchSet, BestFound,
+        DriverStarted,
+        SpaceChanged,
+        TrialStarted,
+        EpochEnded,
+        TrialEnded,
+        StateLost,
+        MicroBatchSet,
+        BestFound,
     )
-}  # fmt: skip
+}
 
 
 def from_content(content: Any) -> Event:

@@ -15,9 +15,13 @@ def has_result(outcome: str | None, value: float | None) -> bool:
 
 
 def ranked(
-    trials: Iterable[T], value: Callable[[T], float], epochs: Callable[[T], int], number: Callable[[T], int],
-    *, maximize: bool,
-) -> list[T]:  # fmt: skip
+    trials: Iterable[T],
+    value: Callable[[T], float],
+    epochs: Callable[[T], int],
+    number: Callable[[T], int],
+    *,
+    maximize: bool,
+) -> list[T]:
     """Trials with a result, the best first.
 
     Among equals the one that trained longer comes first, and among these the earlier one.

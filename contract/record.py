@@ -13,8 +13,11 @@ MICRO_BATCH, LOST = "micro_batch", "lost"
 DATA, FINGERPRINT, SUBSTITUTE_FOR = "data", "data.fingerprint", "data.substitute_for"
 DEVICE, HOST, VERSIONS, DIRTY = "device", "host", "versions", "git.dirty"
 COMMIT, SOURCE, SOURCE_TYPE, USER = (
-    "mlflow.source.git.commit", "mlflow.source.name", "mlflow.source.type", "mlflow.user",
-)  # fmt: skip
+    "mlflow.source.git.commit",
+    "mlflow.source.name",
+    "mlflow.source.type",
+    "mlflow.user",
+)
 PARENT_RUN, NOTE = "mlflow.parentRunId", "mlflow.note.content"
 
 TRIALS, SEARCH_SECONDS, TOTAL_SECONDS = "trials", "search_seconds", "total_seconds"

@@ -49,9 +49,14 @@ class StochasticPool2d(nn.Module):
         padded = F.pad(x.float(), (self.padding,) * 4)
         offsets = [(i, j) for i in range(k) for j in range(k)]
         windows = [
-            padded[:, :, i : i + self.stride * (rows - 1) + 1 : self.stride,
-                   j : j + self.stride * (columns - 1) + 1 : self.stride] for i, j in offsets
-        ]  # fmt: skip
+            padded[
+                :,
+                :,
+                i : i + self.stride * (rows - 1) + 1 : self.stride,
+                j : j + self.stride * (columns - 1) + 1 : self.stride,
+            ]
+            for i, j in offsets
+        ]
         total = torch.zeros_like(windows[0])
         for window in windows:
             total += window

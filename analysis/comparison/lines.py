@@ -46,17 +46,29 @@ def draw_curves(frame: pd.DataFrame, metric: str, colours: Colours) -> go.Figure
         if curve["n"].max() > 1:
             bands += [
                 go.Scatter(
-                    x=curve["epoch"], y=curve[edge], mode="lines", line_width=0, legendgroup=name, showlegend=False,
-                    hoverinfo="skip", fill=fill, fillcolor="rgba({}, {}, {}, 0.2)".format(*hex_to_rgb(colour)),
+                    x=curve["epoch"],
+                    y=curve[edge],
+                    mode="lines",
+                    line_width=0,
+                    legendgroup=name,
+                    showlegend=False,
+                    hoverinfo="skip",
+                    fill=fill,
+                    fillcolor="rgba({}, {}, {}, 0.2)".format(*hex_to_rgb(colour)),
                 )
                 for edge, fill in (("high", "none"), ("low", "tonexty"))
-            ]  # fmt: skip
+            ]
         lines.append(
             go.Scatter(
-                x=curve["epoch"], y=curve["mean"], mode="lines+markers" if len(curve) == 1 else "lines", name=name,
-                legendgroup=name, line={"color": colour, "width": 2.5}, hovertemplate="epoch %{x}: %{y:.4f}",
+                x=curve["epoch"],
+                y=curve["mean"],
+                mode="lines+markers" if len(curve) == 1 else "lines",
+                name=name,
+                legendgroup=name,
+                line={"color": colour, "width": 2.5},
+                hovertemplate="epoch %{x}: %{y:.4f}",
             )
-        )  # fmt: skip
+        )
     return theme.figure(*bands, *lines, x="epoch", y=label(metric), hovermode="closest").update_xaxes(
         theme.whole_axis(frame["epoch"].max())
     )
@@ -96,12 +108,15 @@ def draw_best(frame: pd.DataFrame, metric: str, colours: Colours) -> go.Figure:
     """A staircase a search."""
     lines = [
         go.Scatter(
-            x=found["finished"], y=found["best"], mode="lines+markers" if len(found) == 1 else "lines", name=name,
+            x=found["finished"],
+            y=found["best"],
+            mode="lines+markers" if len(found) == 1 else "lines",
+            name=name,
             line={"color": colours[str(name)], "shape": "hv", "width": 2.5},
             hovertemplate="%{x} trials: %{y:.4f}",
         )
         for name, found in frame.groupby("contender", sort=False)
-    ]  # fmt: skip
+    ]
     figure = theme.figure(*lines, x="trials finished", y=f"best {label(metric)}")
     return figure.update_layout(showlegend=True).update_xaxes(theme.whole_axis(frame["finished"].max()))
 

@@ -40,11 +40,15 @@ def draw_differences(frame: pd.DataFrame) -> go.Figure:
     traces = [_intervals(frame, "t", 1.5), _intervals(frame, "bootstrap", 6)]
     traces.append(
         go.Scatter(
-            x=frame["difference"], y=rows, mode="markers", name="difference", text=frame["verdict"],
+            x=frame["difference"],
+            y=rows,
+            mode="markers",
+            name="difference",
+            text=frame["verdict"],
             marker={"size": 12, "color": theme.ACCENT, "symbol": "diamond"},
             hovertemplate="%{x:+.4g}<br>%{text}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     title = unit(measure) or f"difference of {label(measure)}"
     figure = theme.figure(*traces, x=title, height=130 + ROW_PX * len(frame)).update_layout(margin_l=20)
     figure.update_yaxes(range=[len(frame) - 0.5, -0.75], showticklabels=False, showgrid=False, zeroline=False)
@@ -94,12 +98,16 @@ def draw_cost(frame: pd.DataFrame, colours: Colours) -> go.Figure:
     """A point a contender, with its standard deviation."""
     points = [
         go.Scatter(
-            x=[row["train_seconds"]], y=[row["mean"]], mode="markers", name=row["contender"],
+            x=[row["train_seconds"]],
+            y=[row["mean"]],
+            mode="markers",
+            name=row["contender"],
             error_y={"array": [row["sd"]], "width": 6, "visible": row["n"] > 1},
-            marker={"size": 12, "color": colours[str(row["contender"])]}, hovertemplate="%{x:.4g} s: %{y:.4f}",
+            marker={"size": 12, "color": colours[str(row["contender"])]},
+            hovertemplate="%{x:.4g} s: %{y:.4f}",
         )
         for row in frame.to_dict("records")
-    ]  # fmt: skip
+    ]
     figure = theme.figure(*points, x="seconds of one training", y=label(frame["measure"].iloc[0]), showlegend=True)
     wide = frame["train_seconds"].max() > 10 * frame["train_seconds"].min() > 0
     seconds = frame["train_seconds"].min(), frame["train_seconds"].max()
@@ -123,9 +131,14 @@ def _intervals(frame: pd.DataFrame, name: str, width: float) -> go.Scatter:
     x = [end for pair in zip(low, high, strict=True) for end in (*pair, None)]
     y = [value for row in range(len(frame)) for value in (row, row, None)]
     return go.Scatter(
-        x=x, y=y, mode="lines", name=f"95 % {name} interval", line={"width": width, "color": theme.ACCENT},
-        opacity=0.55 if width > WIDE_PX else 1, hoverinfo="skip",
-    )  # fmt: skip
+        x=x,
+        y=y,
+        mode="lines",
+        name=f"95 % {name} interval",
+        line={"width": width, "color": theme.ACCENT},
+        opacity=0.55 if width > WIDE_PX else 1,
+        hoverinfo="skip",
+    )
 
 
 def _range(frame: pd.DataFrame) -> list[float]:

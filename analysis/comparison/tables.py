@@ -53,9 +53,12 @@ def overview(contenders: Sequence[Contender], metric: str) -> pd.DataFrame:
     rows = []
     for c in contenders:
         row: dict[str, object] = {
-            "contender": c.name, "runs": c.how, "data": c.record.title,
-            "model": c.runs["params.model"].iloc[0], "n": len(c.runs),
-        }  # fmt: skip
+            "contender": c.name,
+            "runs": c.how,
+            "data": c.record.title,
+            "model": c.runs["params.model"].iloc[0],
+            "n": len(c.runs),
+        }
         for measure in dict.fromkeys((metric, TEST_ACCURACY)):
             values = c.values(measure)
             row |= {f"{measure}_mean": values.mean(), f"{measure}_sd": values.std()}
@@ -96,9 +99,11 @@ def shown(overview: pd.DataFrame, metric: str) -> pd.DataFrame:
         table[label(measure)] = [amount(measure, *pair) if pair[0] == pair[0] else "none" for pair in pairs]
     table["n"] = overview["n"]
     for name, title in (
-        ("epochs", "epochs"), ("train_seconds", "seconds"), (IMAGES_PER_SECOND, "images/s"),
+        ("epochs", "epochs"),
+        ("train_seconds", "seconds"),
+        (IMAGES_PER_SECOND, "images/s"),
         (PEAK_MEMORY_MB, "memory (MB)"),
-    ):  # fmt: skip
+    ):
         table[title] = [_short(value) for value in overview[name]]
     return table
 
@@ -128,11 +133,18 @@ def differences(contenders: Sequence[Contender], metric: str, maximize: bool) ->
             t, bootstrap = found.t or _NO_INTERVAL, found.bootstrap or _NO_INTERVAL
             rows.append(
                 {
-                    "a": a.name, "against": against.name, "measure": measure, "difference": found.mean,
-                    "t_low": t[0], "t_high": t[1], "bootstrap_low": bootstrap[0], "bootstrap_high": bootstrap[1],
-                    "n": found.n, "verdict": verdict,
+                    "a": a.name,
+                    "against": against.name,
+                    "measure": measure,
+                    "difference": found.mean,
+                    "t_low": t[0],
+                    "t_high": t[1],
+                    "bootstrap_low": bootstrap[0],
+                    "bootstrap_high": bootstrap[1],
+                    "n": found.n,
+                    "verdict": verdict,
                 }
-            )  # fmt: skip
+            )
     if not rows:
         raise Missing("No two contenders have a result of the same measure.")
     return pd.DataFrame(rows)

@@ -110,9 +110,13 @@ def _lines(own: pd.DataFrame) -> list[go.Scatter]:
         name = "learning rate" if metric == LR else name
         lines.append(
             go.Scatter(
-                x=curve["epoch"], y=curve["value"], mode="lines+markers" if len(curve) == 1 else "lines", name=name,
-                legendgroup=name, line={"color": colour, "dash": dash, "width": 1.8},
+                x=curve["epoch"],
+                y=curve["value"],
+                mode="lines+markers" if len(curve) == 1 else "lines",
+                name=name,
+                legendgroup=name,
+                line={"color": colour, "dash": dash, "width": 1.8},
                 hovertemplate=f"seed {seed}, epoch %{{x}}: %{{y:.4g}}<extra>{name}</extra>",
             )
-        )  # fmt: skip
+        )
     return lines

@@ -24,10 +24,12 @@ def prepare(record: Record) -> pd.DataFrame:
     ended = done["started"] + done["seconds"]
     found = pd.DataFrame(
         {
-            "number": done["number"], "minutes": (ended - record.trials["started"].min()) / 60,
-            "value": done[record.last], "outcome": done["outcome"],
+            "number": done["number"],
+            "minutes": (ended - record.trials["started"].min()) / 60,
+            "value": done[record.last],
+            "outcome": done["outcome"],
         }
-    ).sort_values("minutes", ignore_index=True)  # fmt: skip
+    ).sort_values("minutes", ignore_index=True)
     best = found["value"].cummax() if record.maximize else found["value"].cummin()
     return found.assign(finished=found.index + 1, best=best)
 
@@ -40,14 +42,26 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     symbols = frame["outcome"].map({Outcome.COMPLETED: "circle", Outcome.STOPPED: "circle-open"})
     for column, x in enumerate(("finished", "minutes"), 1):
         points = go.Scatter(
-            x=frame[x], y=frame["value"], mode="markers", name="a trial's last value", legendgroup="trial",
-            showlegend=column == 1, marker={"color": theme.FADED, "symbol": symbols, "size": 6},
-            customdata=frame["number"], hovertemplate="trial %{customdata}: %{y:.4f}<extra></extra>",
-        )  # fmt: skip
+            x=frame[x],
+            y=frame["value"],
+            mode="markers",
+            name="a trial's last value",
+            legendgroup="trial",
+            showlegend=column == 1,
+            marker={"color": theme.FADED, "symbol": symbols, "size": 6},
+            customdata=frame["number"],
+            hovertemplate="trial %{customdata}: %{y:.4f}<extra></extra>",
+        )
         line = go.Scatter(
-            x=frame[x], y=frame["best"], mode="lines", name="best so far", legendgroup="best", hoverinfo="skip",
-            showlegend=column == 1, line={"color": theme.ACCENT, "shape": "hv", "width": 2.5},
-        )  # fmt: skip
+            x=frame[x],
+            y=frame["best"],
+            mode="lines",
+            name="best so far",
+            legendgroup="best",
+            hoverinfo="skip",
+            showlegend=column == 1,
+            line={"color": theme.ACCENT, "shape": "hv", "width": 2.5},
+        )
         panels.add_traces([points, line], rows=1, cols=column)
     panels.update_xaxes(title_text="trials finished", **theme.whole_axis(len(frame)), col=1)
     panels.update_xaxes(title_text="minutes since the start", col=2)

@@ -41,22 +41,35 @@ def draw(frame: pd.DataFrame, _record: Record) -> go.Figure:
     means = shown.drop_duplicates("class")
     several = frame["seed"].nunique() > 1
     seeds = go.Scatter(
-        x=100 * shown["accuracy"], y=shown["class"], mode="markers", name="one seed", showlegend=several,
+        x=100 * shown["accuracy"],
+        y=shown["class"],
+        mode="markers",
+        name="one seed",
+        showlegend=several,
         marker={"color": theme.CATEGORIES[1], "size": 8, "symbol": "circle-open", "line": {"width": 1.5}},
         customdata=shown[["seed", "images"]],
         hovertemplate="%{y}, seed %{customdata[0]}: %{x:.1f} % of %{customdata[1]:,}<extra></extra>",
-    )  # fmt: skip
+    )
     mean = go.Scatter(
-        x=100 * means["mean"], y=means["class"], mode="markers", name="mean", showlegend=several,
-        marker={"color": theme.ACCENT, "size": 10, "symbol": "diamond"}, customdata=means["images"],
+        x=100 * means["mean"],
+        y=means["class"],
+        mode="markers",
+        name="mean",
+        showlegend=several,
+        marker={"color": theme.ACCENT, "size": 10, "symbol": "diamond"},
+        customdata=means["images"],
         hovertemplate="%{y}: %{x:.1f} % of %{customdata:,}<extra></extra>",
-    )  # fmt: skip
+    )
     x = "% of the class's images classified correctly"
     figure = theme.figure(seeds, mean, x=x, height=110 + 20 * max(6, len(places)))
     figure.update_yaxes(
-        type="category", categoryorder="array", categoryarray=places, range=[len(places) - 0.5, -0.5],
-        tickvals=places, ticktext=[short(name) for name in places],
-    )  # fmt: skip
+        type="category",
+        categoryorder="array",
+        categoryarray=places,
+        range=[len(places) - 0.5, -0.5],
+        tickvals=places,
+        ticktext=[short(name) for name in places],
+    )
     return figure
 
 

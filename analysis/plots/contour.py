@@ -76,23 +76,31 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         grid = surface.pivot(index=y.key, columns=x.key, values="value")
         traces.append(
             go.Contour(
-                x=_places(x, grid.columns.to_series()), y=_places(y, grid.index.to_series()), z=grid.to_numpy(),
-                coloraxis="coloraxis", contours={"coloring": "heatmap"}, ncontours=12,
-                line={"color": theme.FADED, "width": 1}, hoverinfo="skip",
+                x=_places(x, grid.columns.to_series()),
+                y=_places(y, grid.index.to_series()),
+                z=grid.to_numpy(),
+                coloraxis="coloraxis",
+                contours={"coloring": "heatmap"},
+                ncontours=12,
+                line={"color": theme.FADED, "width": 1},
+                hoverinfo="skip",
             )
-        )  # fmt: skip
+        )
     points = go.Scatter(
         x=scales.jittered(x, _places(x, trials[x.key]), rng, jitter),
         y=scales.jittered(y, _places(y, trials[y.key]), rng, jitter),
         mode="markers",
         marker={
-            "color": trials["value"], "coloraxis": "coloraxis", "size": 8,
+            "color": trials["value"],
+            "coloraxis": "coloraxis",
+            "size": 8,
             "line": {"color": RING, "width": 1},
         },
         customdata=np.column_stack([trials["number"], trials[x.key].map(_text), trials[y.key].map(_text)]),
         hovertemplate=f"trial %{{customdata[0]}}: %{{marker.color:.4f}}<br>{x.key} %{{customdata[1]}}"
-        f"<br>{y.key} %{{customdata[2]}}<extra></extra>", showlegend=False,
-    )  # fmt: skip
+        f"<br>{y.key} %{{customdata[2]}}<extra></extra>",
+        showlegend=False,
+    )
     figure = theme.figure(*traces, points, x=x.key, y=y.key, height=520, coloraxis=scales.colours(record, low, high))
     return figure.update_xaxes(**scales.axis(x)).update_yaxes(**scales.axis(y))
 

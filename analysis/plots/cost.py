@@ -50,14 +50,20 @@ def draw(frame: pd.DataFrame, _record: Record) -> go.Figure:
     panels.update_layout(theme.figure(height=150 + 26 * len(frame), showlegend=False).layout)
     for column, measure in enumerate(measures, 1):
         error = {
-            "array": frame[f"{measure}_high"] - frame[measure], "arrayminus": frame[measure] - frame[f"{measure}_low"],
-            "thickness": 1.5, "width": 4,
-        }  # fmt: skip
+            "array": frame[f"{measure}_high"] - frame[measure],
+            "arrayminus": frame[measure] - frame[f"{measure}_low"],
+            "thickness": 1.5,
+            "width": 4,
+        }
         points = go.Scatter(
-            x=frame[measure], y=frame["group"], mode="markers", error_x=error, customdata=frame["n"],
+            x=frame[measure],
+            y=frame["group"],
+            mode="markers",
+            error_x=error,
+            customdata=frame["n"],
             marker={"color": theme.CATEGORIES[column - 1], "size": 9},
             hovertemplate="%{y}: %{x:.4g} (%{customdata} trials)<extra></extra>",
-        )  # fmt: skip
+        )
         panels.add_trace(points, row=1, col=column)
         panels.update_xaxes(title_text=label(measure), rangemode="tozero", nticks=5, col=column)
     panels.update_yaxes(type="category")

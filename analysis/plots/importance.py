@@ -20,20 +20,30 @@ def prepare(record: Record) -> pd.DataFrame:
 def draw(frame: pd.DataFrame, _record: Record) -> go.Figure:
     """A point and an interval for each setting; a grey stroke shows what chance alone can reach."""
     points = go.Scatter(
-        x=frame["importance"], y=frame["setting"], mode="markers", name="importance and 5 to 95 % interval",
-        marker={"color": theme.ACCENT, "size": 11}, customdata=frame[["low", "high", "n"]],
+        x=frame["importance"],
+        y=frame["setting"],
+        mode="markers",
+        name="importance and 5 to 95 % interval",
+        marker={"color": theme.ACCENT, "size": 11},
+        customdata=frame[["low", "high", "n"]],
         error_x={
-            "array": frame["high"] - frame["importance"], "arrayminus": frame["importance"] - frame["low"],
-            "color": theme.ACCENT, "thickness": 2, "width": 6,
+            "array": frame["high"] - frame["importance"],
+            "arrayminus": frame["importance"] - frame["low"],
+            "color": theme.ACCENT,
+            "thickness": 2,
+            "width": 6,
         },
         hovertemplate="%{y}: %{x:.2f} (%{customdata[0]:.2f} to %{customdata[1]:.2f}), "
         "%{customdata[2]} trials<extra></extra>",
-    )  # fmt: skip
+    )
     chance = go.Scatter(
-        x=frame["chance"].clip(upper=1), y=frame["setting"], mode="markers", name="what chance can reach",
+        x=frame["chance"].clip(upper=1),
+        y=frame["setting"],
+        mode="markers",
+        name="what chance can reach",
         marker={"symbol": "line-ns-open", "color": theme.CATEGORIES[-1], "size": 18, "line": {"width": 2}},
         hovertemplate="by chance up to %{x:.2f}<extra></extra>",
-    )  # fmt: skip
+    )
     figure = theme.figure(points, chance, x="importance (all sum to 1)", height=130 + 34 * len(frame))
     figure.update_xaxes(range=[-0.03, 1.04])
     figure.update_yaxes(autorange="reversed", type="category")

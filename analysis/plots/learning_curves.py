@@ -37,23 +37,29 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     colours = data(frame, record)["colours"][0]["colours"]
     lines = [
         go.Scatter(
-            x=curve["epoch"], y=curve["value"], mode="lines+markers" if len(curve) == 1 else "lines",
-            line={"color": colour, "width": 1.6}, marker={"size": 4}, showlegend=False,
+            x=curve["epoch"],
+            y=curve["value"],
+            mode="lines+markers" if len(curve) == 1 else "lines",
+            line={"color": colour, "width": 1.6},
+            marker={"size": 4},
+            showlegend=False,
             opacity=0.9 if curve["outcome"].iloc[0] == Outcome.COMPLETED else 0.35,
-            name=f"trial {number} ({curve['outcome'].iloc[0]})", hovertemplate="epoch %{x}: %{y:.4f}",
+            name=f"trial {number} ({curve['outcome'].iloc[0]})",
+            hovertemplate="epoch %{x}: %{y:.4f}",
         )
         for colour, (number, curve) in zip(colours, frame.groupby("number"), strict=True)
-    ]  # fmt: skip
+    ]
     figure = theme.figure(*lines, x="epoch", y=label(record.metric), height=480, hovermode="closest")
     figure.update_xaxes(theme.whole_axis(frame["epoch"].max()))
     reached = [rung for rung in record.rungs if rung <= frame["epoch"].max()]
     named = len(reached) <= MAX_NAMED
     for rung in reached:
         figure.add_vline(
-            x=rung, line={"dash": "dot", "width": 1, "color": theme.FADED},
+            x=rung,
+            line={"dash": "dot", "width": 1, "color": theme.FADED},
             annotation={"text": f"rung {rung}", "font": {"size": 11}, "yanchor": "bottom"} if named else {},
             annotation_position="top",
-        )  # fmt: skip
+        )
     return figure
 
 

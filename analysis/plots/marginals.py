@@ -58,9 +58,13 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     between = 55 + 3 * max(map(len, names), default=0)  # room for slanting names
     inner = PANEL_PX * rows + between * (rows - 1)
     panels = make_subplots(
-        rows, wide, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=[str(key) for key, _ in groups],
+        rows,
+        wide,
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        subplot_titles=[str(key) for key, _ in groups],
         vertical_spacing=between / inner if rows > 1 else 0,
-    )  # fmt: skip
+    )
     margin = {"t": 70, "b": between}
     panels.update_layout(theme.figure(height=inner + sum(margin.values())).layout, margin=margin)
     panels.update_layout(legend_y=1 + 30 / inner)
@@ -137,11 +141,16 @@ def _points(setting: Setting, trials: pd.DataFrame, low: float, high: float, rng
     shown = trials["value"].clip(low, high)
     symbols = np.select([trials["value"] < low, trials["value"] > high], ["triangle-down", "triangle-up"], "circle")
     return go.Scatter(
-        x=jittered(setting, trials["x"], rng), y=shown, mode="markers", name="a trial", legendgroup="trial",
-        marker={"color": theme.FADED, "size": 6, "symbol": symbols}, customdata=trials[["number", "label", "value"]],
+        x=jittered(setting, trials["x"], rng),
+        y=shown,
+        mode="markers",
+        name="a trial",
+        legendgroup="trial",
+        marker={"color": theme.FADED, "size": 6, "symbol": symbols},
+        customdata=trials[["number", "label", "value"]],
         hovertemplate=f"trial %{{customdata[0]}}: %{{customdata[2]:.4f}}<br>{setting.key} %{{customdata[1]}}"
         "<extra></extra>",
-    )  # fmt: skip
+    )
 
 
 def _medians(setting: Setting, medians: pd.DataFrame) -> go.Scatter:
@@ -150,6 +159,12 @@ def _medians(setting: Setting, medians: pd.DataFrame) -> go.Scatter:
         x = [at for place in x for at in (place - STROKE, place + STROKE, None)]
         y, text = ([item for item in column for _ in range(3)] for column in (y, text))
     return go.Scatter(
-        x=x, y=y, text=text, mode="lines", name="median", legendgroup="median",
-        line={"color": theme.ACCENT, "width": 3}, hovertemplate="median %{y:.4f} at %{text}<extra></extra>",
-    )  # fmt: skip
+        x=x,
+        y=y,
+        text=text,
+        mode="lines",
+        name="median",
+        legendgroup="median",
+        line={"color": theme.ACCENT, "width": 3},
+        hovertemplate="median %{y:.4f} at %{text}<extra></extra>",
+    )

@@ -50,15 +50,18 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     rng = np.random.default_rng(0)
     marks = round_marks(low, high)
     objective = {
-        "label": label(record.metric), "values": frame["value"].clip(low, high),
+        "label": label(record.metric),
+        "values": frame["value"].clip(low, high),
         "range": [low - free, high + free],
-        "tickvals": marks, "ticktext": [number(mark) for mark in marks],
-    }  # fmt: skip
+        "tickvals": marks,
+        "ticktext": [number(mark) for mark in marks],
+    }
     crowded = len(keys) > MAX_STRAIGHT
     lines = go.Parcoords(
         dimensions=[*(_dimension(settings[key], frame[key], rng) for key in keys), objective],
-        labelangle=-20 if crowded else 0, line={"color": frame["value"], "coloraxis": "coloraxis"},
-    )  # fmt: skip
+        labelangle=-20 if crowded else 0,
+        line={"color": frame["value"], "coloraxis": "coloraxis"},
+    )
     figure = theme.figure(lines, height=480, coloraxis=colours(record, low, high) | {"showscale": False})
     return figure.update_layout(margin={"l": 70, "r": 70, "t": 100 if crowded else 60, "b": 30})
 
@@ -88,6 +91,9 @@ def _dimension(setting: Setting, values: pd.Series, rng: np.random.Generator) ->
     several = setting.choices is not None or setting.integer
     by = np.where(without, MAX_JITTER, min(MAX_JITTER, apart / 4) if several else 0)
     return {
-        "label": setting.key, "values": shown + by * rng.uniform(-1, 1, len(shown)),
-        "range": [min(at[0], 0) - MARGIN, 1 + MARGIN], "tickvals": at, "ticktext": texts,
-    }  # fmt: skip
+        "label": setting.key,
+        "values": shown + by * rng.uniform(-1, 1, len(shown)),
+        "range": [min(at[0], 0) - MARGIN, 1 + MARGIN],
+        "tickvals": at,
+        "ticktext": texts,
+    }

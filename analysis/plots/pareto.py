@@ -29,15 +29,24 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
     front = frame[frame["front"]]
     hover = "trial %{customdata[0]}, %{customdata[1]} epochs: %{y:.4f} in %{x:.3g} s<extra></extra>"
     points = go.Scatter(
-        x=frame["seconds"], y=frame["value"], mode="markers", name="a trial", marker={"color": theme.FADED, "size": 7},
-        customdata=frame[["number", "epochs"]], hovertemplate=hover,
-    )  # fmt: skip
+        x=frame["seconds"],
+        y=frame["value"],
+        mode="markers",
+        name="a trial",
+        marker={"color": theme.FADED, "size": 7},
+        customdata=frame[["number", "epochs"]],
+        hovertemplate=hover,
+    )
     line = go.Scatter(
-        x=front["seconds"], y=front["value"], mode="lines+markers",
+        x=front["seconds"],
+        y=front["value"],
+        mode="lines+markers",
         name="Pareto front: no trial is both faster and better",
-        line={"color": theme.CATEGORIES[4], "shape": "hv", "width": 2}, marker={"size": 8},
-        customdata=front[["number", "epochs"]], hovertemplate=hover,
-    )  # fmt: skip
+        line={"color": theme.CATEGORIES[4], "shape": "hv", "width": 2},
+        marker={"size": 8},
+        customdata=front[["number", "epochs"]],
+        hovertemplate=hover,
+    )
     figure = theme.figure(points, line, x="seconds of training and validation", y=label(record.metric))
     figure.update_xaxes(theme.log_axis(frame["seconds"].min(), frame["seconds"].max()))
     return figure

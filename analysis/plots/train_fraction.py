@@ -41,17 +41,26 @@ def draw(frame: pd.DataFrame, record: Record) -> go.Figure:
         means = own.drop_duplicates("fraction")
         traces += [
             go.Scatter(
-                x=own["fraction"], y=own["value"], mode="markers", showlegend=False, opacity=0.45,
-                marker={"color": colour, "size": 7}, customdata=own["number"],
+                x=own["fraction"],
+                y=own["value"],
+                mode="markers",
+                showlegend=False,
+                opacity=0.45,
+                marker={"color": colour, "size": 7},
+                customdata=own["number"],
                 hovertemplate="trial %{customdata}: %{y:.4f} with %{x:.3g} of the images<extra></extra>",
             ),
             go.Scatter(
-                x=means["fraction"], y=means["mean"], mode="lines+markers", name=f"{model}, mean",
+                x=means["fraction"],
+                y=means["mean"],
+                mode="lines+markers",
+                name=f"{model}, mean",
                 line={"color": colour, "width": 2},
                 error_y={"array": means["sd"].fillna(0), "thickness": 1.2, "width": 5},
-                customdata=means["n"], hovertemplate="mean of %{customdata}: %{y:.4f}<extra></extra>",
+                customdata=means["n"],
+                hovertemplate="mean of %{customdata}: %{y:.4f}<extra></extra>",
             ),
-        ]  # fmt: skip
+        ]
     figure = theme.figure(*traces, x="part of the training images", y=label(record.metric))
     ticks = frame["fraction"].unique()
     figure.update_xaxes(

@@ -29,9 +29,13 @@ class RayBackend:
     joined = False
 
     def __init__(
-        self, spec: Spec, source: DataSource, storage: str | None, address: str | None,
+        self,
+        spec: Spec,
+        source: DataSource,
+        storage: str | None,
+        address: str | None,
         check: Callable[[], list[Problem]],
-    ):  # fmt: skip
+    ):
         """Nothing is started before the context is entered.
 
         Args:

@@ -53,10 +53,18 @@ def begin_trial(
         The storage's id of the trial.
     """
     trial = FrozenTrial(
-        number=number, trial_id=-1, state=TrialState.RUNNING, value=None, params={}, distributions={},
-        datetime_start=datetime.now(), datetime_complete=None, intermediate_values={},
-        user_attrs=dict(attributes), system_attrs={FIXED_PARAMS: dict(fixed)},
-    )  # fmt: skip
+        number=number,
+        trial_id=-1,
+        state=TrialState.RUNNING,
+        value=None,
+        params={},
+        distributions={},
+        datetime_start=datetime.now(),
+        datetime_complete=None,
+        intermediate_values={},
+        user_attrs=dict(attributes),
+        system_attrs={FIXED_PARAMS: dict(fixed)},
+    )
     return storage.create_new_trial(study._study_id, trial)
 
 

@@ -25,9 +25,17 @@ def build(
     check_minimum("width", width, 1)
     check_minimum("hidden", hidden, 1)
     return nn.Sequential(
-        nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(width, 2 * width, 3, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(channels, width, 3, padding=1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(width, 2 * width, 3, padding=1),
+        nn.BatchNorm2d(2 * width),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
         nn.Flatten(1),
-        nn.Linear(2 * width * (height // 4) * (columns // 4), hidden), nn.ReLU(), nn.Dropout(dropout),
+        nn.Linear(2 * width * (height // 4) * (columns // 4), hidden),
+        nn.ReLU(),
+        nn.Dropout(dropout),
         nn.Linear(hidden, num_classes),
-    )  # fmt: skip
+    )

@@ -29,10 +29,16 @@ def build(
     pool, act = POOLINGS[pooling], ACTIVATIONS[activation]
     rows, columns = (((size - 4) // 2 - 4) // 2 for size in (height, width))
     return nn.Sequential(
-        nn.Conv2d(channels, 6, 5), act(), pool(2),
-        nn.Conv2d(6, 16, 5), act(), pool(2),
+        nn.Conv2d(channels, 6, 5),
+        act(),
+        pool(2),
+        nn.Conv2d(6, 16, 5),
+        act(),
+        pool(2),
         nn.Flatten(1),
-        nn.Linear(16 * rows * columns, 120), act(),
-        nn.Linear(120, 84), act(),
+        nn.Linear(16 * rows * columns, 120),
+        act(),
+        nn.Linear(120, 84),
+        act(),
         nn.Linear(84, num_classes),
-    )  # fmt: skip
+    )
