@@ -29,7 +29,8 @@ import psutil
 import yaml
 
 from benchmarks.in_turn import machine
-from contract.events import EpochEnded, TrialEnded, TrialStarted
+from contract.events import EpochEnded, Event, TrialEnded, TrialStarted
+from search.journal.journal import read
 from search.storage.layout import JOURNAL
 
 PLOT = Path(__file__).parent.parent / "docs" / "simulated_cluster.png"
@@ -143,10 +144,10 @@ class Simulation:
     def _slots_at(self, moment: float) -> int:
         return [slots for since, slots in self.changes if since <= moment or since == self.changes[0][0]][-1]
 
-    def events(self) -> list[dict]:
+    def events(self) -> list[Event]:
         """The journal."""
         (path,) = self.folder.glob(f"storage/simulation/*/{JOURNAL}")
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        return [event for event, _ in read(path)]
 
 
 def steady(busy: Sequence[tuple[float, float, int]], last_start: float) -> list[tuple[float, float, int]]:

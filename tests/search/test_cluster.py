@@ -15,7 +15,7 @@ import pytest
 from conftest import PROJECT, write_spec
 from mlflow.tracking import MlflowClient
 
-from contract.events import EpochEnded, TrialEnded, TrialStarted
+from contract.events import EpochEnded, Event, TrialEnded, TrialStarted, from_content
 from tests.hosts import HOME, Cluster, Host, hindrance
 
 pytestmark = pytest.mark.ray
@@ -54,7 +54,7 @@ class Job:
         id = re.search(r"raysubmit_\w+", self.output)[0]
         self._host.start(RAY, "job", "stop", "--address", DASHBOARD, id).communicate()
 
-    def events(self) -> list[dict]:
+    def events(self) -> list[Event]:
         """The journal, as it is in the storage."""
         code = (
             "from search.storage.storage import Storage\n"
@@ -64,7 +64,8 @@ class Job:
             "        print(s.read(f'{id}/journal/{part}').decode(), end='')\n"
         )
         printed = self.site.switch.start(sys.executable, "-c", code, **KEYS).communicate()[0]
-        return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+        lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+        return [from_content({key: value for key, value in line.items() if key != "crc"}) for line in lines]
 
     def epochs(self) -> int:
         return sum(isinstance(event, EpochEnded) for event in self.events())
