@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     except Missing as error:
         print(f"warning: {error}", file=sys.stderr)
-    print(folder / "index.html")
+    print(folder / html.INDEX)
     return 0
 
 

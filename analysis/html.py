@@ -16,6 +16,8 @@ from plotly.offline import get_plotlyjs
 from analysis import page, theme
 from contract.metrics import is_number
 
+INDEX = "index.html"
+"""The page's file in its folder."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -46,7 +48,7 @@ def write(folder: Path, title: str, subtitle: str, sections: Sequence[page.Secti
             item.frame.to_csv(folder / "csv" / f"{item.name}.csv", index=False)
         elif isinstance(item, page.Picture):
             (folder / "png" / f"{item.name}.png").write_bytes(item.png)
-    path = folder / "index.html"
+    path = folder / INDEX
     path.write_text(render(title, subtitle, sections), encoding="utf-8")
     if png:
         from analysis import stills  # here: it takes a second

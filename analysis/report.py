@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what parsed arguments say; the exit code."""
-    from analysis import record, report_page  # here, so that --help is instant
+    from analysis import html, record, report_page  # here, so that --help is instant
 
     try:
         found = record.load(arguments.name, tracking_uri=arguments.tracking_uri, data_dir=arguments.data_dir)
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         report_page.make(found, folder, images=arguments.images, png=arguments.png)
     except Missing as error:
         print(f"warning: {error}", file=sys.stderr)
-    print(folder / "index.html")
+    print(folder / html.INDEX)
     return 0
 
 

@@ -19,7 +19,7 @@ def in_turn(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict
 
 
 def ratios(one: Sequence[float], other: Sequence[float]) -> list[float]:
-    """Of what was measured in the same round."""
+    """The ratios of what was measured in the same round."""
     return [a / b for a, b in zip(one, other, strict=True)]
 
 
@@ -30,7 +30,7 @@ def spread(values: Sequence[float], digits: int = 3) -> str:
 
 
 def machine() -> str:
-    """For people: the date, the processor, how many cores, and the load before the measurement."""
+    """The date, the processor, how many cores, and the load before the measurement, for people."""
     names = [
         line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
     ]

@@ -73,7 +73,7 @@ class Simulation:
     def __init__(self, folder: Path, nodes: int, slots: int, trials: int):
         self.folder, self.nodes, self.slots, self.trials = folder, nodes, slots, trials
         self.changes: list[tuple[float, int]] = []
-        """Since when there are so many slots."""
+        """The time since when there are so many slots."""
         self.memory: list[tuple[float, float]] = []
         """(time, MB) of the driver."""
 
@@ -130,7 +130,7 @@ class Simulation:
         return int(counted[-1]) if counted else 0
 
     def busy(self) -> list[tuple[float, float, int]]:
-        """By the second: its beginning, slots in an epoch on the average, slots that there are."""
+        """For each second its beginning, the slots in an epoch on the average, and the slots that there are."""
         lines = (line for path in self.folder.glob("steps-*.jsonl") for line in path.read_text().splitlines())
         steps = [json.loads(line) for line in lines]
         first = min(step["began"] for step in steps)

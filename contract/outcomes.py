@@ -17,11 +17,6 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
     """The search ended before it did; a resumed search continues it."""
 
-    @property
-    def has_result(self) -> bool:
-        """Whether the trial's last value can win."""
-        return self in (Outcome.COMPLETED, Outcome.STOPPED)
-
 
 RUNNING = "running"
 """What stands in place of the outcome of a trial that has not ended."""

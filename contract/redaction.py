@@ -14,7 +14,7 @@ SECRETS = (
 )
 """Environment variables whose values are secrets."""
 HIDDEN = "***"
-SHORTEST = 6
+MIN_SECRET_LENGTH = 6
 """Characters of a secret of the environment that is looked for: a shorter one would be found in any text."""
 
 # Up to the last @: a password may hold one, though it should be written %40 there.
@@ -26,6 +26,6 @@ def redact(text: str) -> str:
     """The text without secrets: `http://user:***@host` for `http://user:secret@host`, `***` for a token."""
     text = _PASSWORD.sub(rf"\1:{HIDDEN}@", _TOKEN.sub(f"://{HIDDEN}@", text))
     for secret in (os.environ.get(name, "").strip() for name in SECRETS):
-        if len(secret) >= SHORTEST:
+        if len(secret) >= MIN_SECRET_LENGTH:
             text = text.replace(secret, HIDDEN)
     return text

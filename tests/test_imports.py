@@ -58,7 +58,7 @@ def against_the_stream(path: Path, root: Path = PROJECT) -> list[str]:
 
 
 def imports(source: str) -> Iterator[tuple[str, bool, int]]:
-    """Of every import its top-level package, whether it is run when the module is, and its line."""
+    """The top-level package of every import, whether it is run when the module is, and its line."""
     yield from _imports(ast.parse(source), at_module_level=True)
 
 

@@ -32,9 +32,9 @@ OBJECT_STORE_BYTES = 100 * 1024**2
 PACKAGES = ("contract", "search", "trainables")
 """The packages that a trial imports."""
 MAX_NODES = 1000
-"""That an autoscaler without a limit is taken to add."""
+"""The nodes that an autoscaler without a limit is taken to add."""
 RAYLET_TIMEOUT_S = 1.0
-"""That a node's raylet has to take a connection."""
+"""The time that a node's raylet has to take a connection."""
 
 
 def connect(address: str | None) -> None:

@@ -10,11 +10,11 @@ from search.orchestration.slots import Share, Slots
 from search.trial.task import Task
 
 INTERVAL_S = 1.0
-"""Between two looks."""
+"""The time between two looks."""
 START_PATIENCE_S = 10.0
-"""That a trial may take to start before it is said what it waits for."""
+"""The time that a trial may take to start before it is said what it waits for."""
 REPEAT_S = 60.0
-"""After which it is said again."""
+"""The time after which it is said again."""
 
 
 class NodeMonitor:

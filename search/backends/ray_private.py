@@ -56,7 +56,14 @@ def autoscaler_groups() -> list[tuple[str, dict[str, float], int]]:
 
 def raylets() -> set[psutil.Process]:
     """The raylets among the processes that this one has started."""
-    return {process for process in psutil.Process().children(recursive=True) if process.name() == RAYLET}
+    return {process for process in psutil.Process().children(recursive=True) if _name(process) == RAYLET}
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:  # it has ended since it was listed
+        return ""
 
 
 def is_job_driver() -> bool:

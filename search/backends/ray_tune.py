@@ -20,7 +20,7 @@ SETTINGS = {
     # By default Tune asks for one worker at a time, and for the next when that one has started, seconds later. How
     # many there are is the session's affair.
     "TUNE_MAX_PENDING_TRIALS_PG": str(10**9),
-    # Interrupts are ours (interrupts.py).
+    # Interrupts are ours (cli/signals.py).
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 os.environ.update(SETTINGS)
@@ -73,7 +73,7 @@ class _SchedulerAdapter(_Unsaved, FIFOScheduler):
     """Hears of every result first, the one on which a trial stops included; sees to it that workers are kept."""
 
     def __init__(self, phases: Phases, alike: bool):
-        """Args: alike: whether all trials are given the same, so that any worker may take any trial."""
+        """Adapt the phases; idle workers are kept where all trials are given the same (`alike`)."""
         super().__init__()  # type: ignore[no-untyped-call]  # Tune has no types there
         self._phases, self._alike, self._kept = phases, alike, False
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from contract.events import SEARCH
 from search.journal.records import TrialRecord
 from search.spec.space import Space
 from search.spec.spec import Spec
@@ -57,6 +58,6 @@ def drawn(space: Space, params: Mapping[str, Any]) -> set[str]:
 def outside(spec: Spec, records: Iterable[TrialRecord]) -> set[str]:
     """The ids of the trials that do not fit the spec's space; a confirmation goes with the trial that it confirms."""
     records, points = list(records), plan(spec)
-    searched = (r for r in records if r.phase == "search")
+    searched = (r for r in records if r.phase == SEARCH)
     numbers = {r.number for r in searched if fitted(spec.space, points, r.params) is None}
     return {r.id for r in records if r.number in numbers}

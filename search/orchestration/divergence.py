@@ -34,7 +34,7 @@ def divergence(history: Sequence[Metrics], classes: int, loss: str, metric: str)
             return f"{name} is not finite at epoch {len(history)}"
     guessing = guessing_loss(classes, loss)
     if last[TRAIN_LOSS] > EXPLODED * guessing:
-        return f"train_loss {last['train_loss']:.3g} at epoch {len(history)}, {guessing:.3g} would be guessing"
+        return f"{TRAIN_LOSS} {last[TRAIN_LOSS]:.3g} at epoch {len(history)}, {guessing:.3g} would be guessing"
     if _dead(history[-DEAD_EPOCHS:], classes, guessing):
         return f"predicts alike for every image: {VAL_ACCURACY} was the same in the last {DEAD_EPOCHS} epochs"
     return None

@@ -87,13 +87,6 @@ class Joint:
     rows: tuple[tuple[Scalar, ...], ...]
     """Each row has one value for each key."""
 
-    def row_of(self, point: Mapping[str, Scalar]) -> int | None:
-        """The number, from 0, of the first row that a point agrees with; None if there is none."""
-        for number, row in enumerate(self.rows):
-            if all(key in point and same(point[key], value) for key, value in zip(self.keys, row, strict=True)):
-                return number
-        return None
-
 
 @dataclass(frozen=True)
 class Space:

@@ -29,6 +29,10 @@ class Layout:
         """The Optuna study: a journal file, as optuna-dashboard opens it."""
         return self.folder / STUDY
 
+    def damaged_study(self, when: str) -> Path:
+        """Where a study that could not be read is put aside."""
+        return self.folder / f"study-damaged-{when}.log"
+
     @property
     def spec(self) -> Path:
         """The spec as it was read, overrides applied."""

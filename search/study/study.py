@@ -20,6 +20,7 @@ from search.journal import compatibility
 from search.journal.journal import truncate_partial_line
 from search.journal.records import TrialRecord
 from search.spec.spec import Spec
+from search.storage.layout import Layout
 from search.study import samplers
 from search.study.counts import DRAW, OUTCOME, POINT, Counts
 from search.study.optuna_private import begin_trial, trial_id, unlocked_storage
@@ -56,7 +57,7 @@ class StudySearcher:
         except OSError:
             raise
         except Exception:  # a damaged file can raise nearly anything
-            self.damaged = path.with_name(f"study-damaged-{time.strftime('%Y%m%d-%H%M%S')}.log")
+            self.damaged = Layout(path.parent).damaged_study(time.strftime("%Y%m%d-%H%M%S"))
             path.replace(self.damaged)
             self._storage, names = unlocked_storage(path), []
         self.study = self._study(names[-1] if names else spec.name)

@@ -27,7 +27,14 @@ class SearchRuns:
     """The runs of one search."""
 
     def __init__(self, uri: str, experiment: str, tags: dict[str, str], on_answer: Callable[[], None]):
-        """Args: tags: of every run; on_answer: called after each answer of the server."""
+        """Connect to nothing yet.
+
+        Args:
+            uri: the address of MLflow's record.
+            experiment: the name of MLflow's experiment.
+            tags: those that every run has.
+            on_answer: called after each answer of the server.
+        """
         self.uri, self.experiment, self.tags, self._on_answer = uri, experiment, tags, on_answer
         self.client: Client = None
         self.ids: dict[str, str] = {}

@@ -49,7 +49,7 @@ class Tracker:
         Args:
             journal: the search's file of events.
             uri: the address of MLflow's record.
-            experiment: the name of MLflow's.
+            experiment: the name of MLflow's experiment.
             tags: of the parent run and of every trial's; `search.id`, `data` and `data.fingerprint` among them.
             first_metric: the one that MLflow's comparison shows unasked: it takes the first that was logged.
             artifacts: files of the parent run, there from the start.

@@ -109,7 +109,7 @@ def test_brightness_is_raised_to_powers_up_to_the_limit(limit):
 
 @pytest.mark.parametrize("strength", [0.1, 0.25])
 def test_jitter_changes_brightness_contrast_and_saturation_each_up_to_its_strength(strength):
-    """Of two colours the mean luminance tells the brightness, its difference the contrast, red less blue the rest."""
+    """The mean luminance of two colours tells the brightness, its difference the contrast, red less blue the rest."""
     images = torch.zeros(500, 2, 2, 3, dtype=torch.uint8)
     images[:, 0], images[:, 1] = torch.tensor([90, 40, 30]), torch.tensor([150, 130, 70])
 
@@ -130,7 +130,7 @@ def test_jitter_changes_brightness_contrast_and_saturation_each_up_to_its_streng
 
 @pytest.mark.parametrize("strength", [0.2, 0.9])
 def test_jitter_brightens_and_darkens_up_to_its_strength(strength):
-    """Of plain grey images neither the contrast nor the saturation can be changed."""
+    """Neither the contrast nor the saturation of plain grey images can be changed."""
     result = augmented("jitter", torch.full((500, 3, 3, 3), 100, dtype=torch.uint8), jitter_strength=strength)
     assert_spread(result[:, 0, 0, 0] / 100 - 1, strength, error=0.01)
 

@@ -111,7 +111,7 @@ def test_features_that_are_always_zero_do_no_harm():
 
 @biases
 def test_features_that_are_all_zero_do_no_harm(bias):
-    """Of a network whose units have died; all that is left to fit is the mean."""
+    """The features of a network whose units have died; all that is left to fit is the mean."""
     given, model = loader(), nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.ReLU(), nn.Linear(6, 5, bias=bias))
     with torch.no_grad():
         model[1].weight.zero_()

@@ -31,7 +31,7 @@ class Phases:
 
 
 class Monitor:
-    """Of a cluster whose only node is this."""
+    """A monitor of a cluster whose only node is this."""
 
     def __init__(self, *, lost: bool = False, ray_died: bool = False):
         self.lost, self.died = lost, ray_died

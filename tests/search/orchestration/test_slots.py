@@ -20,7 +20,7 @@ def spec(tmp_path: Path, resources: dict | None = None, *, sections: dict | None
 
 
 def nodes(*sizes: tuple[int, int]) -> list[Node]:
-    """Of so many CPUs and GPUs each."""
+    """Nodes of so many CPUs and GPUs each."""
     return [Node(f"n{i}", f"10.0.0.{i}", cpu, gpu) for i, (cpu, gpu) in enumerate(sizes)]
 
 

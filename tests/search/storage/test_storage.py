@@ -45,7 +45,7 @@ def store() -> Iterator[str]:
 
 @pytest.fixture(params=["folder", "object store"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a storage; what tests put into it they name after themselves."""
+    """The address of a storage; what tests put into it they name after themselves."""
     return str(tmp_path / "shared") if request.param == "folder" else request.getfixturevalue("store")
 
 

@@ -47,7 +47,7 @@ def proxy(tracking_server: str):
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """Of an experiment of the test's own on the server that all share."""
+    """The name of an experiment of the test's own on the server that all share."""
     return request.node.name
 
 
