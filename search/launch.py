@@ -51,13 +51,15 @@ def launch(options: Options, console: Console) -> int:
     """
     apply_allow_code(options.allow_code)
     spec = load(options.spec, options.set)
-    checked = checks.check(spec, options.data_dir, options.results)
-    if checked.tracking_warning:
+
+    def warn_of_tracking(why: str) -> None:
         console.print(
-            f"[yellow]{escape(redact(checked.tracking_warning))}.[/] "
+            f"[yellow]{escape(redact(why))}.[/] "
             "The record is kept, and sent when the server is there: during the search, at its end, or by --resume.",
             soft_wrap=True,
         )
+
+    checked = checks.check(spec, options.data_dir, options.results, warn_of_tracking)
     if checked.source.substitute_for:
         console.print(summary.substitute_warning(checked.source))
     with _backend(spec, checked, options) as backend:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from contract.events import SEARCH
-from contract.files import atomic_write
+from contract.files import atomic_write, remove_unfinished
 from contract.formatting import first_line
 from contract.redaction import redact
 from search.errors import Problem, UserError
@@ -82,10 +82,7 @@ class SearchFolder:
         try:
             if resume is not None and (problems := _irreconcilable(path, journal, spec, source, data)):
                 raise UserError(problems, spec.source, spec.lines)
-            with atomic_write(path / SPEC) as new:
-                new.write_text(redact(yaml.safe_dump(spec.content, sort_keys=False)))  # it goes to MLflow too
-            with atomic_write(path / DATA) as new:
-                new.write_text(json.dumps({**source.content(), "fingerprint": data.fingerprint}))
+            _write_identity(Layout(path), spec, source, data)
             mirror = _mirror(store, path) if store else None
         except OSError as error:
             journal.close()
@@ -120,6 +117,16 @@ def reaching(storage: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError([unusable(storage, error)]) from error
+
+
+def _write_identity(files: Layout, spec: Spec, source: DataSource, data: ImageData) -> None:
+    """Write what the search is, and remove what a killed driver left half-written: the lock is ours."""
+    for file in (files.spec, files.data, files.description, files.position):
+        remove_unfinished(file)
+    with atomic_write(files.spec) as new:
+        new.write_text(redact(yaml.safe_dump(spec.content, sort_keys=False)))  # it goes to MLflow too
+    with atomic_write(files.data) as new:
+        new.write_text(json.dumps({**source.content(), "fingerprint": data.fingerprint}))
 
 
 def _earlier(home: Path, resume: str) -> Path:
@@ -160,8 +167,8 @@ def _chosen(found: list[str], resume: str, where: str) -> str:
 def _irreconcilable(path: Path, journal: Journal, spec: Spec, source: DataSource, data: ImageData) -> list[Problem]:
     """Why the search cannot continue as the spec says: its trials could not be compared, or none would be left."""
     try:
-        before: dict[str, Any] = {**yaml.safe_load((path / SPEC).read_text())}
-        fingerprint = json.loads((path / DATA).read_text())["fingerprint"]
+        before: dict[str, Any] = {**yaml.safe_load(Layout(path).spec.read_text())}
+        fingerprint = json.loads(Layout(path).data.read_text())["fingerprint"]
     except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         remedy = "restore it from a copy, or start a new search"
         return [Problem("--resume", f"{SPEC} or {DATA} in {path} is damaged ({first_line(error)}): {remedy}")]

@@ -1,5 +1,6 @@
 """What a spec refers to outside of its file, checked before Ray starts: tracking, storage and data."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,26 +22,26 @@ class Checked:
 
     source: DataSource
     data: ImageData
-    tracking_warning: str = ""
-    """Why the record cannot be sent yet, where the spec does not require the server; empty where it can."""
 
 
-def check(spec: Spec, data_dir: Path, results: Path | None) -> Checked:
+def check(spec: Spec, data_dir: Path, results: Path | None, warn: Callable[[str], None]) -> Checked:
     """Check tracking, storage and data. Whether the models take the images is checked later, while Ray starts.
 
     Args:
         spec: the search.
         data_dir: the folder of all data sets.
         results: the folder that the command line names for the search's state.
+        warn: tells the person why the record cannot be sent yet, where the spec does not require the server.
 
     Raises:
         UserError: all that is wrong, also with the models.
     """
     problems, warning = _tracking(spec)
+    if warning:  # before what may be wrong with the data, which ends the command
+        warn(warning)
     if spec.storage:
         problems += _storage(spec.storage, results)
-    source, data = find_data(spec, data_dir, problems)
-    return Checked(source, data, warning)
+    return Checked(*find_data(spec, data_dir, problems))
 
 
 def find_data(spec: Spec, data_dir: Path, problems: list[Problem]) -> tuple[DataSource, ImageData]:

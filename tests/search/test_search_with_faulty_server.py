@@ -69,6 +69,16 @@ def test_a_server_that_is_down_is_an_error_before_anything_is_trained(tmp_path: 
     assert not Path("results").exists()
 
 
+def test_a_server_that_need_not_be_there_is_warned_of_beside_what_is_wrong_with_the_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    spec = spec_of(tmp_path / "both.yaml", f"http://127.0.0.1:{free_port()}", required=False)
+    assert search(spec, "--set", "data.folder=nowhere") == 2
+    said = capsys.readouterr()
+    assert "the server does not answer" in said.out
+    assert "data" in said.err
+
+
 def test_a_server_that_need_not_be_there_is_told_later(
     tmp_path: Path, tracking_server: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):

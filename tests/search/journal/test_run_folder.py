@@ -252,3 +252,13 @@ def test_a_damaged_file_of_the_search_is_told_and_left_alone(results, spec, name
     with pytest.raises(UserError, match=r"is damaged .*: restore it from a copy, or start a new search"):
         resume(results, spec())
     assert (folder / name).read_text() == content
+
+
+def test_what_a_killed_driver_was_writing_is_gone_when_the_search_is_resumed(results, spec):
+    folder = search(results, spec(), "made-1")
+    left = [folder / f"{name}.4711.new" for name in ("spec.yaml", "data.json", "search.json", "tracking.json")]
+    for path in left:
+        path.write_text("half")
+    resumed = resume(results, spec())
+    resumed.journal.close()
+    assert not any(path.exists() for path in left)
